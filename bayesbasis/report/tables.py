@@ -1,0 +1,107 @@
+"""Tables for a reader's eye: Datasets in, one tidy table out."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR
+
+
+def live_table(
+    panel: xr.Dataset,
+    bands: xr.Dataset,
+    states: xr.Dataset,
+    half_lives: xr.Dataset,
+    *,
+    prob: float = 0.9,
+    days_left: float = 7.0,
+) -> pd.DataFrame:
+    """Sum up every live contract as the forecast's origin sees it.
+
+    Parameters
+    ----------
+    panel : xr.Dataset
+        Quotes; the last one up to the origin counts.
+    bands : xr.Dataset
+        From :func:`bayesbasis.bands`, with an interval of probability `prob`.
+    states : xr.Dataset
+        From :func:`bayesbasis.filter_states`: ``regime_filtered`` (chain, draw, event, regime).
+    half_lives : xr.Dataset
+        From :func:`bayesbasis.half_life`: ``half_life`` (chain, draw, underlying, tau), days.
+    prob : float, default 0.9
+        Probability of the band.
+    days_left : float, default 7
+        Days before expiry at which the band is read off.
+
+    Returns
+    -------
+    pd.DataFrame
+        A row a contract, in the order of `bands`: ``underlying``, ``contract``, ``days`` to
+        expiry, ``basis``, ``fair``, ``lower`` and ``upper`` in bp (the last two NaN for a contract
+        that is nearer to expiry than `days_left`), ``half_life`` in days (posterior median),
+        ``regime``, the most probable one, and its ``probability``.
+
+    Raises
+    ------
+    ValueError
+        Where `bands` have no interval of probability `prob`.
+    """
+    levels = bands["prob"].values
+    if not np.isclose(levels, prob).any():
+        raise ValueError(f"the bands have no {prob:g} interval, only {levels.tolist()}: add it")
+    origin = np.datetime64(bands.attrs["origin"])
+    rows = []
+    for index in range(bands.sizes["contract"]):
+        one = bands.isel(contract=index)
+        underlying, tau = str(one["underlying"].item()), float(one["tau"].values[0])
+        lower, upper = _band_at(one, prob, days_left / DAYS_PER_YEAR)
+        regime, probability = _likeliest_regime(states, underlying, origin)
+        rows.append(
+            {
+                "underlying": underlying,
+                "contract": str(one["contract"].item()),
+                "days": tau * DAYS_PER_YEAR,
+                "basis": _last_basis(panel, one["contract"].item(), origin),
+                "fair": float(one["equilibrium"].values[0]) * BASIS_POINTS,
+                "lower": lower,
+                "upper": upper,
+                "half_life": _half_life_at(half_lives, underlying, tau),
+                "regime": regime,
+                "probability": probability,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _last_basis(panel: xr.Dataset, contract: str, origin: np.datetime64) -> float:
+    names = panel["contract"].values[panel["contract_index"].values]
+    known = np.flatnonzero((names == contract) & (panel["time"].values <= origin))
+    return float(panel["basis"].values[known[-1]]) * BASIS_POINTS if known.size else np.nan
+
+
+def _band_at(one: xr.Dataset, prob: float, tau: float) -> tuple[float, float]:
+    alive = np.isfinite(one["tau"].values)
+    interval = one["interval"].sel(prob=prob, method="nearest").transpose("step", "bound")
+    left = one["tau"].values[alive][::-1]
+    lower, upper = (
+        np.interp(tau, left, interval.sel(bound=bound).values[alive][::-1], right=np.nan)
+        for bound in ("lower", "upper")
+    )
+    return float(lower) * BASIS_POINTS, float(upper) * BASIS_POINTS
+
+
+def _likeliest_regime(
+    states: xr.Dataset, underlying: str, origin: np.datetime64
+) -> tuple[int, float]:
+    seen = (states["event_underlying"].values == underlying) & (
+        states["event_time"].values <= origin
+    )
+    latest = states["regime_filtered"].isel(event=np.flatnonzero(seen)[-1]).mean(("chain", "draw"))
+    best = int(np.argmax(latest.values))
+    return int(latest["regime"].values[best]), float(latest.values[best])
+
+
+def _half_life_at(half_lives: xr.Dataset, underlying: str, tau: float) -> float:
+    median = half_lives["half_life"].sel(underlying=underlying).median(("chain", "draw"))
+    curve = median.sortby("tau")
+    return float(np.interp(tau, curve["tau"].values, curve.values))
