@@ -1,0 +1,1 @@
+"""Posterior predictive paths to expiry, their bands, and half-lives."""

@@ -1,0 +1,1 @@
+"""Sampling, diagnostics and storage of fits."""

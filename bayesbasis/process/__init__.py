@@ -1,0 +1,1 @@
+"""Pure mathematics: laws, equilibria, regimes, shocks, the filter and simulation."""

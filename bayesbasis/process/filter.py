@@ -1,0 +1,296 @@
+"""Kalman and Hamilton filter in one: the likelihood of the basis and its gradient.
+
+Quote = deviation + noise, and regime ``k`` scales both: process variance ``σ_k² v``, noise variance
+``σ_k² f``. The scale factors out, so one scale-free Kalman filter per contract serves every regime:
+the first quote sets ``ẑ = z, P = f``, and after that::
+
+    m = φ ẑ         P⁻ = φ² P + v            prediction
+    e = z - m       S = P⁻ + f               innovation, Var[e] = σ_k² S
+    G = P⁻ / S      ẑ = m + G e,  P = f G    update
+
+The standardised innovations ``e / √S`` of one underlying at one time form an *event*. Events drive
+the hidden Markov chain of regimes; what they contribute is a scalar function of ``σ_k``, so regimes
+cost nothing per contract. The backward sweep of the chain yields smoothed probabilities, which are
+the gradient of the log likelihood with respect to the log emissions (Fisher's identity), and one
+backward sweep of the Kalman recursion carries that to every parameter.
+
+References
+----------
+Hamilton (1989), doi 10.2307/1912559; Kim (1994), doi 10.1016/0304-4076(94)90036-1.
+"""
+
+from math import inf, log, sqrt
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesbasis.process.elementary import exp_in_place, log_in_place
+from bayesbasis.process.regimes import exponential, stationary
+from bayesbasis.process.shocks import normaliser, quadratic_form
+
+Array = NDArray[Any]
+
+
+class Schedule(NamedTuple):
+    """Who follows whom: the integer skeleton of a panel, in order of events.
+
+    Quotes are sorted by chain, time and underlying. A first quote sets the state of its contract and
+    carries no density, so it belongs to no event.
+
+    Parameters
+    ----------
+    previous : ndarray of int64, shape (obs,)
+        Position of the contract's previous quote; -1 for a first quote.
+    step : ndarray of int64, shape (obs,)
+        Row of the quote's move in the tables of ``φ`` and ``v``; -1 for a first quote.
+    group : ndarray of int64, shape (obs,)
+        Underlying of the quote.
+    first : ndarray of int64, shape (contract,)
+        Positions of the first quotes.
+    event_start, event_stop : ndarray of int64, shape (event,)
+        The scored quotes of each event.
+    gap : ndarray of int64, shape (event,)
+        Row of the time since the chain's last event in ``gap_length``; -1 where a chain starts.
+    chain : ndarray of int64, shape (event,)
+        Chain of regimes that the event belongs to.
+    gap_length : ndarray of float64, shape (gap,)
+        Distinct times between events of one chain, in years.
+    gap_chain : ndarray of int64, shape (gap,)
+        Chain of each distinct gap.
+    """
+
+    previous: Array
+    step: Array
+    group: Array
+    first: Array
+    event_start: Array
+    event_stop: Array
+    gap: Array
+    chain: Array
+    gap_length: Array
+    gap_chain: Array
+
+
+class Parameters(NamedTuple):
+    """What the filter needs to know, for one draw.
+
+    Parameters
+    ----------
+    deviation : ndarray, shape (obs,)
+        Quoted basis less equilibrium, in order of events.
+    phi, variance : ndarray, shape (step,)
+        The law's ``φ`` and ``v`` of each distinct move.
+    noise : ndarray, shape (underlying,)
+        Quote noise ``f``, in years of reference diffusion.
+    correlation, tail : ndarray, shape (underlying,)
+        Correlation ``ρ`` across the curve; degrees of freedom ``ν``, infinite if Gaussian.
+    scale : ndarray, shape (underlying, regime)
+        Volatility ``σ_k`` per square root of a year.
+    rates : ndarray, shape (chain, regime, regime)
+        Generator of each chain, per year.
+    """
+
+    deviation: Array
+    phi: Array
+    variance: Array
+    noise: Array
+    correlation: Array
+    tail: Array
+    scale: Array
+    rates: Array
+
+
+class States(NamedTuple):
+    """What the forward pass leaves behind.
+
+    Parameters
+    ----------
+    level, spread : ndarray, shape (obs,)
+        Filtered deviation ``ẑ`` and its scale-free variance ``P``.
+    shock, root : ndarray, shape (obs,)
+        Standardised innovation ``ẽ = e/√S`` and ``1/√S``; zero for first quotes.
+    total, distance : ndarray, shape (event,)
+        ``S1 = Σẽ`` and the Mahalanobis square ``Q``.
+    filtered : ndarray, shape (event, regime)
+        ``P(regime | quotes up to the event)``.
+    ratio : ndarray, shape (event, regime)
+        Emission over the event's density: filtered over predicted probability.
+    misfit : ndarray, shape (event, regime)
+        ``ln(1 + Q/(ν σ_k²))``; for a Gaussian ``Q/σ_k²``.
+    log_density : ndarray, shape (event,)
+        One-step log density of the event's quotes given all before.
+    """
+
+    level: Array
+    spread: Array
+    shock: Array
+    root: Array
+    total: Array
+    distance: Array
+    filtered: Array
+    ratio: Array
+    misfit: Array
+    log_density: Array
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def forward(s: Schedule, p: Parameters) -> States:
+    """Filter deviations and regimes, and score every event."""
+    quotes, events, count = len(s.previous), len(s.event_start), p.scale.shape[1]
+    states = States(
+        np.empty(quotes),
+        np.empty(quotes),
+        np.zeros(quotes),
+        np.zeros(quotes),
+        np.empty(events),
+        np.empty(events),
+        np.empty((events, count)),
+        np.empty((events, count)),
+        np.empty((events, count)),
+        np.ones(events),
+    )
+    shared = _kalman(s, p, states)
+    _emissions(s, p, states, shared)
+    _hamilton(s, p, transitions(s, p), states)
+    log_in_place(states.log_density)
+    for t in range(events):
+        states.log_density[t] += shared[t]
+    return states
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
+    """Run the scale-free Kalman filter of every contract and sum up every event.
+
+    Returns what an event's log density shares between regimes, shape (event,), less the logarithm
+    of ``Π 1/√S``: that product is left in ``log_density``, so that it costs no logarithm of its own.
+    """
+    for i in s.first:
+        states.level[i], states.spread[i] = p.deviation[i], p.noise[s.group[i]]
+    constant = normaliser(p.tail, p.correlation, largest_event(s))[0]
+    shared = np.empty(len(s.event_start))
+    for t in range(len(s.event_start)):
+        start, stop = s.event_start[t], s.event_stop[t]
+        u, n = s.group[start], stop - start
+        f = p.noise[u]
+        total, squares, product, overflow = 0.0, 0.0, 1.0, 0.0
+        # Unsigned positions spare the check for negative ones at every access.
+        for i in range(np.uintp(start), np.uintp(stop)):
+            before, step = np.uintp(s.previous[i]), np.uintp(s.step[i])
+            phi = p.phi[step]
+            mean = phi * states.level[before]
+            predicted = phi * phi * states.spread[before] + p.variance[step]
+            innovation, precision = p.deviation[i] - mean, 1.0 / (predicted + f)
+            gain, root = predicted * precision, sqrt(precision)
+            states.level[i], states.spread[i] = mean + gain * innovation, f * gain
+            states.root[i], states.shock[i] = root, innovation * root
+            total += innovation * root
+            squares += innovation * innovation * precision
+            product *= root
+            # A curve of very many contracts would overflow the product.
+            if product > 1e100:
+                overflow += log(product)
+                product = 1.0
+        states.total[t] = total
+        states.distance[t] = quadratic_form(total, squares, n, p.correlation[u])
+        states.log_density[t] = product
+        shared[t] = constant[u, n] + overflow
+    return shared
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
+    """Leave the emission of every regime, relative to the best one, in ``ratio``."""
+    count = p.scale.shape[1]
+    log_scale, inverse = np.empty_like(p.scale), np.empty_like(p.scale)
+    for u in range(len(p.scale)):
+        for k in range(count):
+            log_scale[u, k] = log(p.scale[u, k])
+            inverse[u, k] = 1.0 / (p.scale[u, k] * p.scale[u, k])
+            if p.tail[u] < inf:
+                inverse[u, k] /= p.tail[u]
+    gaussian = p.tail[0] == inf
+    for t in range(len(s.event_start)):
+        u = s.group[s.event_start[t]]
+        for k in range(count):
+            x = states.distance[t] * inverse[u, k]
+            states.misfit[t, k] = x if gaussian else 1.0 + x
+    if not gaussian:
+        log_in_place(states.misfit.ravel())
+    for t in range(len(s.event_start)):
+        start = s.event_start[t]
+        u, n = s.group[start], s.event_stop[t] - start
+        half = 0.5 if gaussian else 0.5 * (p.tail[u] + n)
+        best = -inf
+        for k in range(count):
+            score = -n * log_scale[u, k] - half * states.misfit[t, k]
+            states.ratio[t, k] = score
+            best = max(best, score)
+        for k in range(count):
+            states.ratio[t, k] -= best
+        shared[t] += best
+    exp_in_place(states.ratio.ravel())
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
+    """Filter the regimes, normalised at every event so that nothing over- or underflows."""
+    count = p.scale.shape[1]
+    for t in range(len(s.event_start)):
+        density = 0.0
+        if s.gap[t] < 0:
+            first = stationary(p.rates[s.chain[t]])
+        for k in range(count):
+            if s.gap[t] < 0:
+                predicted = first[k]
+            else:
+                predicted = 0.0
+                for j in range(count):
+                    predicted += states.filtered[t - 1, j] * table[s.gap[t], j, k]
+            states.filtered[t, k] = predicted * states.ratio[t, k]
+            density += states.filtered[t, k]
+        inverse = 1.0 / density
+        for k in range(count):
+            states.filtered[t, k] *= inverse
+            states.ratio[t, k] *= inverse
+        states.log_density[t] *= density
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def backward(s: Schedule, p: Parameters, states: States) -> Array:
+    """Run the chain backward: smoothed over filtered regime probabilities, (event, regime)."""
+    table = transitions(s, p)
+    events, count = states.filtered.shape
+    future = np.ones((events, count))
+    for t in range(events - 1, 0, -1):
+        if s.gap[t] < 0:
+            continue
+        for j in range(count):
+            future[t - 1, j] = 0.0
+            for k in range(count):
+                future[t - 1, j] += table[s.gap[t], j, k] * states.ratio[t, k] * future[t, k]
+    return future
+
+
+@numba.njit(cache=True, error_model="numpy")
+def transitions(s: Schedule, p: Parameters) -> Array:
+    """Transition matrix over every distinct gap, shape (gap, regime, regime)."""
+    count = p.rates.shape[-1]
+    table, still = np.empty((len(s.gap_length), count, count)), np.zeros((count, count))
+    for g in range(len(s.gap_length)):
+        value = exponential(p.rates[s.gap_chain[g]], still, s.gap_length[g])[0]
+        for j in range(count):
+            for k in range(count):
+                table[g, j, k] = value[j, k]
+    return table
+
+
+@numba.njit(cache=True)
+def largest_event(s: Schedule) -> int:
+    """Largest number of quotes scored together."""
+    largest = 0
+    for t in range(len(s.event_start)):
+        largest = max(largest, s.event_stop[t] - s.event_start[t])
+    return largest
