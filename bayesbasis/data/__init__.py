@@ -1,0 +1,1 @@
+"""Tidy price tables in, audited panels out; pandas ends here."""

@@ -1,0 +1,240 @@
+"""The panel: prices as one ragged Dataset, what was known at a time, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesbasis.data.checks import covariates
+from bayesbasis.data.cleaning import Cleaning, clean
+from bayesbasis.data.prices import PricesSource, read_prices
+from bayesbasis.data.schema import PriceError, offence
+
+_YEAR = np.timedelta64(365 * 86_400 * 10**9, "ns")
+_LABELS = ("contract", "underlying", "venue", "kind")
+_RESERVED = ("basis", "tau", "contract_index", "obs")
+_ATTRS = {
+    "time": {"long_name": "time at which the prices were known (UTC)"},
+    "contract_index": {
+        "units": "1",
+        "long_name": "position of the contract of each quote",
+        "instance_dimension": "contract",
+    },
+    "futures": {"units": "quote currency", "long_name": "futures price"},
+    "spot": {"units": "quote currency", "long_name": "spot or index price"},
+    "basis": {"units": "1", "long_name": "log basis ln(futures/spot)"},
+    "tau": {"units": "year", "long_name": "time to expiry (ACT/365)"},
+    "volume": {"units": "as given", "long_name": "volume"},
+    "contract": {"units": "1", "long_name": "contract"},
+    "underlying": {"units": "1", "long_name": "underlying"},
+    "venue": {"units": "1", "long_name": "venue"},
+    "kind": {"units": "1", "long_name": "kind of contract"},
+    "expiry": {"long_name": "settlement instant (UTC)"},
+}
+
+
+def make_panel(
+    prices: PricesSource,
+    cleaning: Cleaning = Cleaning(),  # noqa: B008 (a frozen value)
+    *,
+    timezone: str | None = None,
+) -> tuple[xr.Dataset, pd.DataFrame]:
+    r"""Clean prices and lay them out as a panel, with an audit of every row touched.
+
+    The panel is a CF indexed ragged array: each quote is one element of ``obs`` and points to its
+    contract. It carries the log basis and the time to expiry,
+
+    .. math:: b = \ln(F/S), \qquad \tau = (T - t) / 365\ \text{days}.
+
+    Parameters
+    ----------
+    prices : pandas.DataFrame, str or os.PathLike
+        What :func:`~bayesbasis.data.prices.read_prices` takes, or what it returned.
+    cleaning : Cleaning
+        What counts as a bad row, and what happens to it.
+    timezone : str, optional
+        IANA name of the zone of timestamps written without one.
+
+    Returns
+    -------
+    panel : xarray.Dataset
+        Dims ``obs`` (ordered by contract, then time) and ``contract`` (ordered by underlying,
+        venue, expiry, name). On ``obs``: coords ``time`` (datetime64[ns], UTC) and
+        ``contract_index``; ``futures``, ``spot`` (quote currency), ``basis`` (1), ``tau`` (years,
+        above 0) and every other numeric column, as float64. On ``contract``: coords ``contract``,
+        ``underlying``, ``venue``, ``kind`` and ``expiry`` (datetime64[ns], UTC).
+    audit : pandas.DataFrame
+        One row for each check and contract it touched; see :func:`~bayesbasis.data.cleaning.clean`.
+
+    Raises
+    ------
+    PriceError
+        When the prices break the schema, hold perpetuals, name a covariate like a variable of the
+        panel, or when no row outlives the cleaning.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayesbasis.data.panel import make_panel
+    >>> prices = pd.DataFrame(
+    ...     {
+    ...         "time": pd.to_datetime(["2024-01-02", "2024-01-03"], utc=True),
+    ...         "underlying": "BTC",
+    ...         "venue": "deribit",
+    ...         "contract": "BTC-29MAR24",
+    ...         "expiry": pd.Timestamp("2024-03-29T08:00Z"),
+    ...         "futures": [45450.0, 0.0],
+    ...         "spot": [45000.0, 43100.0],
+    ...     }
+    ... )
+    >>> panel, audit = make_panel(prices, Cleaning(min_rows=1))
+    >>> panel["basis"].values.round(6), panel["tau"].values.round(6)
+    (array([0.00995]), array([0.239269]))
+    >>> audit.loc[audit["rows"] > 0, ["check", "rows", "action", "detail"]]
+                    check  rows   action     detail
+    1  non-positive price     1  dropped  futures 1
+    """
+    frame = read_prices(prices, timezone=timezone)
+    _refuse_perpetuals(frame)
+    _refuse_reserved(frame)
+    cleaned, audit = clean(_ordered(frame), cleaning)
+    if cleaned.empty:
+        gone = audit[(audit["action"] == "dropped") & (audit["rows"] > 0)]
+        causes = gone.groupby("check", sort=False)["rows"].sum()
+        counts = ", ".join(f"{check} {rows}" for check, rows in causes.items())
+        raise PriceError(
+            f"no row of {len(frame)} is left after cleaning: {counts}. "
+            "Mend the prices, or loosen the cleaning."
+        )
+    return _dataset(cleaned), audit
+
+
+def known_at(panel: xr.Dataset, time: str | datetime | np.datetime64) -> xr.Dataset:
+    """Return the panel as it was known at an instant.
+
+    Parameters
+    ----------
+    panel : xarray.Dataset
+        A panel.
+    time : str, datetime or numpy.datetime64
+        The instant; without a zone it means UTC.
+
+    Returns
+    -------
+    xarray.Dataset
+        The quotes at or before `time`, and the contracts that have any, in the same order.
+
+    Raises
+    ------
+    PriceError
+        When there is no such quote.
+    """
+    instant = pd.Timestamp(time)
+    if pd.isna(instant):
+        raise PriceError(f"time must be an instant, got {time!r}")
+    utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
+    known = panel["time"].values <= utc.tz_localize(None).to_datetime64()
+    if not known.any():
+        first = pd.Timestamp(panel["time"].values.min(), tz="UTC")
+        raise PriceError(f"no quote is known at {utc}: the first is of {first}. Take a later time.")
+    index = panel["contract_index"].values[known]
+    contracts = np.unique(index)
+    past = panel.isel(obs=known, contract=contracts)
+    renumbered = past["contract_index"].copy(data=np.searchsorted(contracts, index))
+    return past.assign_coords(contract_index=renumbered)
+
+
+def panel_hash(panel: xr.Dataset) -> str:
+    """Return the fingerprint of the quotes and contracts of a panel.
+
+    Parameters
+    ----------
+    panel : xarray.Dataset
+        A panel.
+
+    Returns
+    -------
+    str
+        SHA-256, in hexadecimal, of the names, dims and values of all variables in the order of
+        their names. Attributes, encodings and the order of the variables do not matter.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(str(name) for name in panel.variables if name != "obs"):
+        variable = panel.variables[name]
+        digest.update(json.dumps([name, variable.dims, variable.shape]).encode())
+        digest.update(_canonical(variable.values))
+    return digest.hexdigest()
+
+
+def _refuse_perpetuals(frame: pd.DataFrame) -> None:
+    """Raise for the first perpetual."""
+    perpetual = frame["kind"].eq("perpetual")
+    if perpetual.any():
+        said = "a perpetual has no expiry to converge to"
+        remedy = "Keep the dated ones: prices[prices['kind'] == 'dated']"
+        raise offence(frame, "kind", perpetual, said, remedy)
+
+
+def _refuse_reserved(frame: pd.DataFrame) -> None:
+    """Raise for the first column that would hide a variable of the panel."""
+    for name in _RESERVED:
+        if name in frame:
+            raise PriceError(
+                f"column {name!r}: the panel has a variable of that name. "
+                f"Drop it or give it another: prices.rename(columns={{{name!r}: 'my_{name}'}})."
+            )
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sort by contract (underlying, venue, expiry, name), then time, in the given order of ties."""
+    first = frame.drop_duplicates("contract")
+    names = first.sort_values(["underlying", "venue", "expiry", "contract"])["contract"]
+    contract = pd.Categorical(frame["contract"], categories=names, ordered=True)
+    order = np.lexsort((frame["time"].to_numpy(dtype="datetime64[ns]"), contract.codes))
+    return frame.assign(contract=contract).iloc[order]
+
+
+def _dataset(frame: pd.DataFrame) -> xr.Dataset:
+    """Return clean, ordered prices as the panel."""
+    first = frame.drop_duplicates("contract")
+    time, expiry = (frame[name].to_numpy(dtype="datetime64[ns]") for name in ("time", "expiry"))
+    futures, spot = frame["futures"].to_numpy(), frame["spot"].to_numpy()
+    on_obs = {
+        "futures": futures,
+        "spot": spot,
+        "basis": np.log(futures / spot),
+        "tau": (expiry - time) / _YEAR,
+        **{str(name): values.to_numpy() for name, values in covariates(frame).items()},
+    }
+    index = frame["contract"].cat.remove_unused_categories().cat.codes.to_numpy(dtype="int64")
+    panel = xr.Dataset(
+        {name: ("obs", values) for name, values in on_obs.items()},
+        coords={
+            "time": ("obs", time),
+            "contract_index": ("obs", index),
+            **{name: ("contract", first[name].to_numpy(dtype=str)) for name in _LABELS},
+            "expiry": ("contract", first["expiry"].to_numpy(dtype="datetime64[ns]")),
+        },
+    )
+    for name, variable in panel.variables.items():
+        # xarray keeps the units of instants in their encoding and refuses them here.
+        covariate = {"units": "as given", "long_name": f"covariate {name}"}
+        variable.attrs.update(_ATTRS.get(str(name), covariate))
+    return panel
+
+
+def _canonical(values: np.ndarray) -> bytes:
+    """Return bytes that depend on the values alone, not on how they are stored."""
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[ns]").astype("<i8").tobytes()
+    if values.dtype.kind == "f":
+        number = values.astype("<f8") + 0.0  # a zero has no sign
+        return np.where(np.isnan(number), np.nan, number).tobytes()
+    if values.dtype.kind in "iub":
+        return values.astype("<i8").tobytes()
+    return json.dumps([str(value) for value in values.tolist()]).encode()
