@@ -73,6 +73,40 @@ def live_table(
     return pd.DataFrame(rows)
 
 
+def bands_table(bands: xr.Dataset) -> pd.DataFrame:
+    """Lay bands out as a tidy table, a row a contract and step, for spreadsheets and databases.
+
+    Parameters
+    ----------
+    bands : xr.Dataset
+        From :func:`bayesbasis.bands`.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``contract``, ``time`` (UTC), ``days`` to expiry; in bp ``median``, ``mean``, the fair
+        basis ``equilibrium``, and for each probability ``lower_90``, ``upper_90`` and so on.
+    """
+    alive = np.isfinite(bands["tau"].transpose("contract", "step").values)
+    contract, _ = np.nonzero(alive)
+
+    def column(values: xr.DataArray) -> np.ndarray:
+        return values.transpose("contract", "step").values[alive]
+
+    table = {
+        "contract": bands["contract"].values[contract],
+        "time": pd.DatetimeIndex(column(bands["time"]), tz="UTC"),
+        "days": column(bands["tau"]) * DAYS_PER_YEAR,
+    }
+    for name in ("median", "mean", "equilibrium"):
+        table[name] = column(bands[name]) * BASIS_POINTS
+    for prob in bands["prob"].values:
+        for bound in ("lower", "upper"):
+            edge = bands["interval"].sel(prob=prob, bound=bound)
+            table[f"{bound}_{100 * prob:g}"] = column(edge) * BASIS_POINTS
+    return pd.DataFrame(table)
+
+
 def _last_basis(panel: xr.Dataset, contract: str, origin: np.datetime64) -> float:
     names = panel["contract"].values[panel["contract_index"].values]
     known = np.flatnonzero((names == contract) & (panel["time"].values <= origin))

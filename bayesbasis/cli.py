@@ -1,0 +1,343 @@
+"""The command line: ``bayesbasis demo``, ``audit``, ``fit`` and ``forecast``.
+
+Results go to standard output, progress and complaints to standard error. Bad input ends in one line
+and exit code 2, work that failed in exit code 1. Commands import what they need when they run, so
+that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from typer.core import TyperCommand, TyperGroup
+
+import bayesbasis as bb
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+BAD_INPUT = 2
+FAILED = 1
+
+results = Console()
+progress = Console(stderr=True)
+
+
+class OneLineErrors(TyperGroup):
+    """Commands whose expected errors end in one line instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run a command; say in one line what the user can mend."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+            raise complaint(error, BAD_INPUT) from error
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise complaint(error, FAILED) from error
+
+
+class ManyProbabilities(TyperCommand):
+    """A command whose ``--prob`` takes every number that follows it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read ``--prob 0.5 0.9`` as ``--prob 0.5 --prob 0.9``."""
+        return super().parse_args(ctx, repeat_flag(args, "--prob"))
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help="Bayesian convergence bands for the futures basis, from prices to expiry.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Prices = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PRICES",
+        help="CSV or Parquet file with the columns time, underlying, venue, contract, expiry, "
+        "futures and spot.",
+        show_default=False,
+    ),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE",
+        help="Zone of timestamps written without one, such as UTC.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed: the same seed gives the same draws.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        results.print(f"bayesbasis {bb.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def cli(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Bayesian convergence bands for the futures basis, from prices to expiry."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")] = Path(
+        "bayesbasis-demo"
+    ),
+    seed: Seed = 1,
+) -> None:
+    """Simulate a market, fit the default model to its past, and forecast what came after.
+
+    Writes prices.csv, fit.nc, bands.csv and three figures, and prints a table of live contracts.
+    """
+    started = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    with step("simulate a market"):
+        prices, _ = bb.simulate_market(seed=seed)
+        panel, _ = bb.make_panel(prices)
+        known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(30, "D"))
+    tree = bb.fit(bb.load_card("anchored-regimes"), known, seed=seed)
+    _advise(tree)
+    with step("forecast every live contract to its expiry"):
+        bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))
+        states, half_lives = bb.filter_states(tree), bb.half_life(tree)
+    with step(f"write {out}"):
+        _write_table(prices, out / "prices.csv")
+        bb.save(tree, out / "fit.nc")
+        _write_bands(bands, out / "bands.csv")
+        _write_figures(panel, bands, states, half_lives, out)
+    _print_live(known, bands, states, half_lives)
+    seconds = time.perf_counter() - started
+    progress.print(f"{panel.sizes['obs']:,} quotes to bands in {seconds:.0f} s, all in {out}")
+
+
+@app.command()
+def audit(prices: Prices, timezone: Timezone = None) -> None:
+    """Read prices, clean them, and count every row touched and why."""
+    with step(f"read {prices}"):
+        panel, found = bb.make_panel(bb.read_prices(prices, timezone=timezone))
+    _print_audit(found)
+    results.print(
+        f"{found.attrs['rows_in']:,} rows in, {panel.sizes['obs']:,} quotes of "
+        f"{panel.sizes['contract']:,} contracts out",
+        highlight=False,
+    )
+
+
+@app.command()
+def fit(
+    prices: Prices,
+    model: Annotated[
+        str, typer.Option(metavar="CARD", help="Name of a model card, or path to one.")
+    ] = "anchored-regimes",
+    out: Annotated[
+        Path, typer.Option(metavar="FIT.nc", help="Where the fit goes, a netCDF file.")
+    ] = Path("fit.nc"),
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Draws kept of each chain.")
+    ] = 1000,
+    tune: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Draws each chain warms up for.")
+    ] = 1000,
+    chains: Annotated[int, typer.Option(metavar="N", min=1, help="Chains, run in parallel.")] = 4,
+    seed: Seed = 1,
+    timezone: Timezone = None,
+) -> None:
+    """Sample a model's posterior given prices, diagnose it, and save it."""
+    _require_folder(out)
+    spec = bb.load_card(model)
+    with step(f"read {prices}"):
+        panel, _ = bb.make_panel(bb.read_prices(prices, timezone=timezone))
+    tree = bb.fit(spec, panel, draws=draws, tune=tune, chains=chains, seed=seed)
+    _advise(tree)
+    with step(f"write {out}"):
+        bb.save(tree, out)
+
+
+@app.command(cls=ManyProbabilities)
+def forecast(
+    fit: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FIT.nc", help="File that `bayesbasis fit` wrote.", show_default=False
+        ),
+    ],
+    prob: Annotated[
+        list[float], typer.Option(metavar="P ...", min=0, max=1, help="Probabilities of the bands.")
+    ] = [0.5, 0.9],  # noqa: B006 (typer copies it)
+    out: Annotated[
+        Path, typer.Option(metavar="BANDS", help="Where the bands go: .csv, .parquet or .nc.")
+    ] = Path("bands.csv"),
+    seed: Seed = 1,
+) -> None:
+    """Forecast every live contract to its expiry, write the bands and sum them up."""
+    _require_folder(out)
+    if out.suffix not in (".csv", ".parquet", ".nc"):
+        raise ValueError(f"--out {out} ends in {out.suffix!r}: use .csv, .parquet or .nc")
+    with step(f"read {fit}"):
+        tree = bb.load(fit)
+    with step("forecast every live contract to its expiry"):
+        bands = bb.bands(bb.forecast(tree, seed=seed), prob=sorted(prob))
+        states, half_lives = bb.filter_states(tree), bb.half_life(tree)
+    with step(f"write {out}"):
+        _write_bands(bands, out)
+    _print_live(tree["constant_data"].to_dataset(), bands, states, half_lives)
+
+
+# Words ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def step(doing: str) -> Iterator[None]:
+    """Show what is being done while it is, and how long it took once it is done."""
+    started = time.perf_counter()
+    with progress.status(doing):
+        yield
+    seconds = time.perf_counter() - started
+    progress.print(f"[green]✓[/] {escape(doing)} [dim]{seconds:.1f} s[/]", highlight=False)
+
+
+def complaint(error: Exception, code: int) -> typer.Exit:
+    """Print an error as one line and return the exit to raise."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    progress.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+def repeat_flag(args: list[str], flag: str) -> list[str]:
+    """Repeat `flag` before each further number that follows it.
+
+    Examples
+    --------
+    >>> repeat_flag(["fit.nc", "--prob", "0.5", "0.9", "--seed", "1"], "--prob")
+    ['fit.nc', '--prob', '0.5', '--prob', '0.9', '--seed', '1']
+    """
+    repeated: list[str] = []
+    for arg in args:
+        if repeated[-2:-1] == [flag] and _is_number(arg):
+            repeated.append(flag)
+        repeated.append(arg)
+    return repeated
+
+
+def _is_number(arg: str) -> bool:
+    try:
+        float(arg)
+    except ValueError:
+        return False
+    return True
+
+
+def _advise(tree: xr.DataTree) -> None:
+    progress.print(escape(str(bb.diagnose(tree))), highlight=False)
+
+
+def _print_audit(found: pd.DataFrame) -> None:
+    table = Table("check", "contract", Column("rows", justify="right"), "action", "first", "detail")
+    for row in found.to_dict("records"):
+        first = f"{row['first_time']:%Y-%m-%d %H:%M}" if row["rows"] else ""
+        rows = f"{row['rows']:,}"
+        table.add_row(row["check"], row["contract"], rows, row["action"], first, row["detail"])
+    results.print(table)
+
+
+def _print_live(
+    panel: xr.Dataset, bands: xr.Dataset, states: xr.Dataset, half_lives: xr.Dataset
+) -> None:
+    from bayesbasis.report.tables import live_table
+
+    prob = float(bands["prob"].max())
+    table = Table(title=f"Live contracts on {bands.attrs['origin'][:16].replace('T', ' ')} UTC")
+    table.add_column("contract")
+    for name in (
+        "days left",
+        "basis (bp)",
+        "fair basis (bp)",
+        f"{100 * prob:g} % band 7 d before expiry (bp)",
+        "half-life (days)",
+        "regime",
+    ):
+        table.add_column(name, justify="right")
+    for row in live_table(panel, bands, states, half_lives, prob=prob).to_dict("records"):
+        band = "{lower:.1f} to {upper:.1f}" if row["lower"] == row["lower"] else "too near"
+        cells = ("{days:.1f}", "{basis:.1f}", "{fair:.1f}", band, "{half_life:.1f}")
+        table.add_row(
+            row["contract"],
+            *(cell.format_map(row) for cell in cells),
+            "{regime} ({probability:.0%})".format_map(row),
+        )
+    results.print(table)
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place to write to, which takes that of `path` only once it is whole."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bayesbasis-") as folder:
+        whole = Path(folder) / path.name
+        yield whole
+        whole.replace(path)
+
+
+def _require_folder(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if out.is_dir():
+        raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
+
+
+def _write_table(table: pd.DataFrame, out: Path) -> None:
+    with replacing(out) as whole:
+        if out.suffix == ".csv":
+            table.to_csv(whole, index=False)
+        else:
+            table.to_parquet(whole, index=False)
+
+
+def _write_bands(bands: xr.Dataset, out: Path) -> None:
+    from bayesbasis.report.tables import bands_table
+
+    if out.suffix == ".nc":
+        with replacing(out) as whole:
+            bands.to_netcdf(whole, engine="h5netcdf")
+    else:
+        _write_table(bands_table(bands), out)
+
+
+def _write_figures(
+    panel: xr.Dataset, bands: xr.Dataset, states: xr.Dataset, half_lives: xr.Dataset, out: Path
+) -> None:
+    from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
+
+    figures = {
+        "bands": plot_bands(bands, panel),
+        "regimes": plot_regimes(states, panel),
+        "half-life": plot_half_life(half_lives),
+    }
+    for name, figure in figures.items():
+        with replacing(out / f"{name}.png") as whole:
+            figure.savefig(whole)
