@@ -18,7 +18,6 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
 import bayesbasis as bb
@@ -136,9 +135,11 @@ def demo(
 @app.command()
 def audit(prices: Prices, timezone: Timezone = None) -> None:
     """Read prices, clean them, and count every row touched and why."""
+    from bayesbasis.report.console import audit_view
+
     with step(f"read {prices}"):
         panel, found = bb.make_panel(bb.read_prices(prices, timezone=timezone))
-    _print_audit(found)
+    results.print(audit_view(found))
     results.print(
         f"{found.attrs['rows_in']:,} rows in, {panel.sizes['obs']:,} quotes of "
         f"{panel.sizes['contract']:,} contracts out",
@@ -254,41 +255,15 @@ def _advise(tree: xr.DataTree) -> None:
     progress.print(escape(str(bb.diagnose(tree))), highlight=False)
 
 
-def _print_audit(found: pd.DataFrame) -> None:
-    table = Table("check", "contract", Column("rows", justify="right"), "action", "first", "detail")
-    for row in found.to_dict("records"):
-        first = f"{row['first_time']:%Y-%m-%d %H:%M}" if row["rows"] else ""
-        rows = f"{row['rows']:,}"
-        table.add_row(row["check"], row["contract"], rows, row["action"], first, row["detail"])
-    results.print(table)
-
-
 def _print_live(
     panel: xr.Dataset, bands: xr.Dataset, states: xr.Dataset, half_lives: xr.Dataset
 ) -> None:
+    from bayesbasis.report.console import live_view
     from bayesbasis.report.tables import live_table
 
-    prob = float(bands["prob"].max())
-    table = Table(title=f"Live contracts on {bands.attrs['origin'][:16].replace('T', ' ')} UTC")
-    table.add_column("contract")
-    for name in (
-        "days left",
-        "basis (bp)",
-        "fair basis (bp)",
-        f"{100 * prob:g} % band 7 d before expiry (bp)",
-        "half-life (days)",
-        "regime",
-    ):
-        table.add_column(name, justify="right")
-    for row in live_table(panel, bands, states, half_lives, prob=prob).to_dict("records"):
-        band = "{lower:.1f} to {upper:.1f}" if row["lower"] == row["lower"] else "too near"
-        cells = ("{days:.1f}", "{basis:.1f}", "{fair:.1f}", band, "{half_life:.1f}")
-        table.add_row(
-            row["contract"],
-            *(cell.format_map(row) for cell in cells),
-            "{regime} ({probability:.0%})".format_map(row),
-        )
-    results.print(table)
+    prob = bands["prob"].values.max()
+    live = live_table(panel, bands, states, half_lives, prob=prob)
+    results.print(live_view(live, origin=bands.attrs["origin"], prob=prob))
 
 
 # Files ---------------------------------------------------------------------------------------

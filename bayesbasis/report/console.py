@@ -1,0 +1,80 @@
+"""Tables for a terminal."""
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def audit_view(audit: pd.DataFrame) -> Table:
+    """Show an audit, checks that touched nothing in grey.
+
+    Parameters
+    ----------
+    audit : pd.DataFrame
+        From :func:`bayesbasis.make_panel`.
+
+    Returns
+    -------
+    rich.table.Table
+    """
+    view = Table("check", "contract", "rows", "action", "first", "detail", box=SIMPLE_HEAD)
+    view.columns[2].justify = "right"
+    for column in view.columns[:-1]:
+        column.no_wrap = True
+    for row in audit.to_dict("records"):
+        touched = row["rows"] > 0
+        view.add_row(
+            row["check"],
+            row["contract"],
+            f"{row['rows']:,}",
+            row["action"] if touched else "",
+            f"{row['first_time']:%Y-%m-%d}" if touched else "",
+            row["detail"],
+            style="" if touched else "dim",
+        )
+    return view
+
+
+def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
+    """Show what :func:`bayesbasis.report.tables.live_table` sums up.
+
+    Parameters
+    ----------
+    live : pd.DataFrame
+        A row a contract.
+    origin : str
+        The instant it was summed up for, ISO 8601.
+    prob : float
+        Probability of its band.
+
+    Returns
+    -------
+    rich.table.Table
+    """
+    view = Table(
+        "contract",
+        *("days", "basis", "fair", "band", "half-life", "regime"),
+        title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
+        caption=(
+            "days: to expiry; basis, fair basis and band in bp; half-life in days\n"
+            f"band: {prob:.0%} of forecasts for 7 days before expiry; regime 1 is the calmest"
+        ),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    view.columns[0].no_wrap = True
+    for column in view.columns[1:]:
+        column.justify = "right"
+    for row in live.to_dict("records"):
+        view.add_row(
+            row["contract"],
+            f"{row['days']:.1f}",
+            f"{row['basis']:.1f}",
+            f"{row['fair']:.1f}",
+            f"{row['lower']:.1f} to {row['upper']:.1f}" if np.isfinite(row["lower"]) else "",
+            f"{row['half_life']:.1f}",
+            f"{row['regime']} ({row['probability']:.0%})",
+        )
+    return view
