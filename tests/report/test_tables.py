@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayesbasis.report.tables import live_table
+from bayesbasis.report.tables import bands_table, live_table
 
 
 @pytest.fixture
@@ -47,3 +47,13 @@ def test_the_regime_is_the_likeliest_when_the_origin_was_reached(table, market):
 def test_a_probability_that_the_bands_lack_is_an_error_that_names_those_they_have(market):
     with pytest.raises(ValueError, match=r"no 0\.8 interval, only \[0\.5, 0\.9\]"):
         live_table(market.panel, market.bands, market.states, market.half_lives, prob=0.8)
+
+
+def test_bands_laid_out_hold_each_living_step_once_in_basis_points(market):
+    table = bands_table(market.bands)
+    alive = np.isfinite(market.bands["tau"].values)
+    assert len(table) == alive.sum()
+    assert not table.duplicated(["contract", "time"]).any()
+    upper = market.bands["interval"].sel(prob=0.9, bound="upper").values
+    np.testing.assert_allclose(table["upper_90"], upper[alive] * 1e4)
+    np.testing.assert_allclose(table.groupby("contract")["days"].min(), 0, atol=1e-12)
