@@ -4,6 +4,7 @@ Each figure is returned, not shown: leave it as the last line of a notebook's ce
 it. Bases are in basis points, dates in UTC.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -35,7 +36,8 @@ from bayesbasis.report.style import (
 type Horizontal = Literal["time", "tau"]
 
 CALM_TO_WILD = LinearSegmentedColormap.from_list("calm to wild", [SKY, ORANGE, VERMILLION])
-EARLY_TO_LATE = LinearSegmentedColormap.from_list("early to late", ["#9ECAE1", "#08306B"])
+# Contracts that trade at one time are neighbours in this cycle, and so told apart.
+SHADES = ("#08306B", "#4292C6", "#9ECAE1", "#2171B5")
 
 
 def plot_bands(
@@ -207,15 +209,15 @@ def _bands_headline(bands: xr.Dataset) -> str:
 def _draw_contracts(ax: Axes, panel: xr.Dataset, underlying: str) -> None:
     contracts = np.flatnonzero(panel["underlying"].values == underlying)
     contracts = contracts[np.argsort(panel["expiry"].values[contracts], kind="stable")]
-    shades = EARLY_TO_LATE(np.linspace(0, 1, contracts.size))
-    for contract, shade in zip(contracts, shades, strict=True):
+    width = 0.9 if contracts.size <= 20 else 0.6
+    for contract, shade in zip(contracts, itertools.cycle(SHADES), strict=False):
         mine = np.flatnonzero(panel["contract_index"].values == contract)
         basis = panel["basis"].values[mine] * BASIS_POINTS
-        ax.plot(panel["time"].values[mine], basis, color=shade, linewidth=0.9)
+        ax.plot(panel["time"].values[mine], basis, color=shade, linewidth=width)
     ax.axhline(0, color=GREY, linewidth=0.7)
     ax.set_ylabel("basis (bp)", fontsize=9, color=INK)
     ax.tick_params(bottom=False)
-    panel_title(ax, f"{underlying}, from the first expiry (light) to the last (dark)")
+    panel_title(ax, f"{underlying}, a line a contract")
 
 
 def _draw_probabilities(ax: Axes, probability: xr.DataArray) -> None:

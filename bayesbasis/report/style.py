@@ -116,7 +116,7 @@ def panel_title(axes: Axes, text: str) -> None:
 
 def date_axis(axes: Axes, *, ticks: int = 6) -> None:
     """Write dates once and briefly: what does not change moves to the corner."""
-    locator = AutoDateLocator(minticks=3, maxticks=ticks)
+    locator = AutoDateLocator(minticks=ticks // 2, maxticks=ticks)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.xaxis.get_offset_text().set(size=8, color=INK)
