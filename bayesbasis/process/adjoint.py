@@ -14,6 +14,7 @@ from bayesbasis.process.filter import (
     backward,
     forward,
     largest_event,
+    transitions,
 )
 from bayesbasis.process.regimes import exponential, stationary_adjoint
 from bayesbasis.process.shocks import normaliser
@@ -40,8 +41,9 @@ def value_and_gradient(s: Schedule, p: Parameters) -> tuple[float, Parameters]:
         Derivatives, each in the shape of its parameter. The slope of a Gaussian's infinite
         ``tail`` is zero.
     """
-    states = forward(s, p)
-    future = backward(s, p, states)
+    table = transitions(s, p)
+    states = forward(s, p, table)
+    future = backward(s, table, states)
     gradient = Parameters(
         np.zeros_like(p.deviation),
         np.zeros_like(p.phi),
@@ -68,7 +70,7 @@ def _chain_adjoint(
     """Slope by the generators, from expected moves between regimes over every distinct gap."""
     count = p.scale.shape[1]
     moves = np.zeros((len(s.gap_length), count, count))
-    starts = np.zeros((len(p.rates), count))
+    starts, transposed = np.zeros((len(p.rates), count)), np.empty((count, count))
     for t in range(len(s.event_start)):
         for k in range(count):
             weight = states.ratio[t, k] * future[t, k]
@@ -80,17 +82,18 @@ def _chain_adjoint(
     # The adjoint of the exponential along G is its derivative along G at the transpose.
     for g in range(len(s.gap_length)):
         c = s.gap_chain[g]
-        slope = exponential(p.rates[c].T.copy(), moves[g], s.gap_length[g])[1]
-        _add(slope, gradient.rates[c])
+        for j in range(count):
+            for k in range(count):
+                transposed[k, j] = p.rates[c, j, k]
+        slope = exponential(transposed, moves[g], s.gap_length[g])[1]
+        for j in range(count):
+            for k in range(count):
+                gradient.rates[c, j, k] += slope[j, k]
     for c in range(len(p.rates)):
-        _add(stationary_adjoint(p.rates[c], starts[c]), gradient.rates[c])
-
-
-@numba.njit(cache=True)
-def _add(term: Array, out: Array) -> None:
-    for i in range(len(term)):
-        for j in range(len(term)):
-            out[i, j] += term[i, j]
+        slope = stationary_adjoint(p.rates[c], starts[c])
+        for j in range(count):
+            for k in range(count):
+                gradient.rates[c, j, k] += slope[j, k]
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})

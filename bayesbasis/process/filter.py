@@ -135,9 +135,19 @@ class States(NamedTuple):
     log_density: Array
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
-def forward(s: Schedule, p: Parameters) -> States:
-    """Filter deviations and regimes, and score every event."""
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def forward(s: Schedule, p: Parameters, table: Array) -> States:
+    """Filter deviations and regimes, and score every event.
+
+    Parameters
+    ----------
+    s : Schedule
+        The skeleton of the panel.
+    p : Parameters
+        One draw.
+    table : ndarray, shape (gap, regime, regime)
+        From `transitions`.
+    """
     quotes, events, count = len(s.previous), len(s.event_start), p.scale.shape[1]
     states = States(
         np.empty(quotes),
@@ -149,11 +159,11 @@ def forward(s: Schedule, p: Parameters) -> States:
         np.empty((events, count)),
         np.empty((events, count)),
         np.empty((events, count)),
-        np.ones(events),
+        np.empty(events),
     )
     shared = _kalman(s, p, states)
     _emissions(s, p, states, shared)
-    _hamilton(s, p, transitions(s, p), states)
+    _hamilton(s, p, table, states)
     log_in_place(states.log_density)
     for t in range(events):
         states.log_density[t] += shared[t]
@@ -259,16 +269,16 @@ def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
-def backward(s: Schedule, p: Parameters, states: States) -> Array:
+def backward(s: Schedule, table: Array, states: States) -> Array:
     """Run the chain backward: smoothed over filtered regime probabilities, (event, regime)."""
-    table = transitions(s, p)
     events, count = states.filtered.shape
-    future = np.ones((events, count))
-    for t in range(events - 1, 0, -1):
-        if s.gap[t] < 0:
-            continue
+    future = np.empty((events, count))
+    for t in range(events, 0, -1):
+        ends = t == events or s.gap[t] < 0
         for j in range(count):
-            future[t - 1, j] = 0.0
+            future[t - 1, j] = 1.0 if ends else 0.0
+            if ends:
+                continue
             for k in range(count):
                 future[t - 1, j] += table[s.gap[t], j, k] * states.ratio[t, k] * future[t, k]
     return future

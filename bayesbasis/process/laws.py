@@ -104,14 +104,13 @@ class Anchored:
         kappa = rate(parameters["half_life"])
         gamma, eta = parameters["anchor"], parameters["volatility_exponent"]
         phi = xp.exp(gamma * steps.log_ratio - kappa * steps.elapsed)
-        integrand = xp.exp(
-            2.0 * gamma[..., None] * steps.node_log_ratio
+        # What does not change along the move stands outside the integral.
+        outside = xp.exp(2.0 * gamma * steps.log_end - 2.0 * np.log(REFERENCE_TAU) * eta)
+        inside = xp.exp(
+            2.0 * (eta - gamma)[..., None] * steps.node_log_tau
             - 2.0 * kappa[..., None] * steps.node_elapsed
-            + 2.0 * eta[..., None] * steps.node_log_tau
         )
-        # ln u is measured from one year, so the reference scale stands outside the sum.
-        scale = xp.exp(-2.0 * np.log(REFERENCE_TAU) * eta)
-        return phi, scale * (steps.weights * integrand).sum(-1)
+        return phi, outside * (steps.weights * inside).sum(-1)
 
     def pull(self, parameters: Mapping[str, Any], tau: Any) -> Any:
         """Return ``λ(τ) = κ + γ/τ`` per year, ``tau`` in years."""

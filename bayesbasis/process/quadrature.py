@@ -29,10 +29,10 @@ class Steps:
         ``Δ = start - end``.
     log_ratio : array, shape (n,)
         ``ln(end / start)``; minus infinity for a move to expiry itself.
+    log_end : array, shape (n,)
+        ``ln end``, ``end`` in years.
     node_elapsed : array, shape (n, q)
         ``u - end`` at the nodes ``u`` of the grid.
-    node_log_ratio : array, shape (n, q)
-        ``ln(end / u)``.
     node_log_tau : array, shape (n, q)
         ``ln u``, ``u`` in years.
     weights : array, shape (n, q)
@@ -42,8 +42,8 @@ class Steps:
 
     elapsed: Any
     log_ratio: Any
+    log_end: Any
     node_elapsed: Any
-    node_log_ratio: Any
     node_log_tau: Any
     weights: Any
 
@@ -74,13 +74,12 @@ class Steps:
         nodes, weights = _grid(start, np.where(end > 0, end, start / 2))
         weights = np.where(end[:, None] > 0, weights, 0.0)
         with np.errstate(divide="ignore"):
-            log_ratio = np.log(end) - np.log(start)
-            node_log_ratio = np.log(end)[:, None] - np.log(nodes)
+            log_end = np.log(end)
         return cls(
             elapsed=start - end,
-            log_ratio=log_ratio,
+            log_ratio=log_end - np.log(start),
+            log_end=log_end,
             node_elapsed=nodes - end[:, None],
-            node_log_ratio=node_log_ratio,
             node_log_tau=np.log(nodes),
             weights=weights,
         )

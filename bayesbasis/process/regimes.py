@@ -92,11 +92,12 @@ def stationary(rates: Array) -> Array:
     The rates are first divided by the fastest, so that the system is well scaled.
     """
     n = len(rates)
-    distribution, system = np.ones(n), np.ones((n, n))
+    distribution, system = np.empty(n), np.empty((n, n))
     fastest = _fastest(rates)
     for i in range(n):
+        distribution[i] = 1.0
         for j in range(n):
-            system[j, i] += rates[i, j] / fastest
+            system[j, i] = 1.0 + rates[i, j] / fastest
     solve(system, distribution)
     return distribution
 
@@ -109,11 +110,11 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     """
     n = len(rates)
     distribution, weight = stationary(rates), cotangent.copy()
-    system = np.ones((n, n))
+    system = np.empty((n, n))
     fastest = _fastest(rates)
     for i in range(n):
         for j in range(n):
-            system[i, j] += rates[i, j] / fastest
+            system[i, j] = 1.0 + rates[i, j] / fastest
     solve(system, weight)
     for i in range(n):
         for j in range(n):

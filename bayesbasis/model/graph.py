@@ -1,0 +1,107 @@
+"""The model as a PyMC graph."""
+
+from dataclasses import fields
+from typing import Any
+
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.model.hierarchy import dims, filter_inputs, parameters, raw_variables
+from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.filter import Schedule
+from bayesbasis.process.quadrature import Steps
+
+# Moves that a small quadrature grid resolves, and those of the last hours before expiry.
+_KINDS = ("easy", "hard")
+
+
+def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
+    """Build the model of a panel.
+
+    Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
+    is at ease; the likelihood is one potential, ``log_likelihood``. All data live in containers, so
+    another panel of the same shape of hierarchy fits the same graph.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    panel : xarray.Dataset
+        From `make_panel`.
+
+    Returns
+    -------
+    pymc.Model
+        With named dims ``contract``, ``underlying``, ``venue``, ``regime`` and coords.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> market = bb.simulate_market(seed=1)
+    >>> panel, _ = bb.make_panel(market.prices)
+    >>> model = bb.build(bb.load_card("anchored-regimes"), panel)
+    >>> model["half_life"].ndim
+    1
+    """
+    layout = lay_out(spec, panel)
+    with pm.Model(coords=layout.coords) as model:
+        data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
+        raw = {
+            name: pm.Normal(name, 0.0, 1.0, dims=names, shape=_static_shape(names, layout))
+            for name, names in raw_variables(spec, layout.levels).items()
+        }
+        natural = parameters(
+            spec, layout.levels, raw, data["contract_underlying"], data["contract_venue"], pt
+        )
+        for name, names in dims(spec, layout.levels).items():
+            value = natural[name]
+            extra = range(value.ndim - len(names))
+            pm.Deterministic(name, value.squeeze(tuple(extra)) if extra else value, dims=names)
+        pm.Potential("log_likelihood", _log_likelihood(spec, layout, natural, data))
+    return model
+
+
+def _static_shape(names: tuple[str, ...], layout: Layout) -> tuple[int | None, ...] | None:
+    """Return the shape of a variable, unless it grows with the panel.
+
+    What PyTensor knows at compile time it need not check at run time.
+    """
+    growing = {"contract", "venue"} | ({"underlying"} if layout.levels.underlyings else set())
+    if growing & set(names):
+        return None
+    return tuple(len(layout.coords[name]) for name in names)
+
+
+def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
+    """Name every array that the graph reads, as `build` names its data containers."""
+    arrays = {
+        "contract_underlying": layout.contract_underlying,
+        "contract_venue": layout.contract_venue,
+        "contract_index": layout.contract,
+        "basis": layout.basis,
+        "tau": layout.tau,
+    }
+    for kind, moves, group in zip(_KINDS, layout.moves, layout.move_group, strict=True):
+        arrays |= {f"{kind}_{f.name}": getattr(moves, f.name) for f in fields(Steps)}
+        arrays[f"{kind}_group"] = group
+    return arrays | layout.schedule._asdict()
+
+
+def _log_likelihood(spec: Spec, layout: Layout, natural: dict[str, Any], data: dict[str, Any]) -> Any:
+    level = spec.equilibrium.level(natural, data["contract_index"], data["tau"])
+    inputs = filter_inputs(spec, natural, pt) | {"deviation": data["basis"] - level}
+    for kind in _KINDS:
+        own = {name: natural[name] for name in spec.law.parameters}
+        if layout.levels.underlyings:
+            own = {name: value[data[f"{kind}_group"]] for name, value in own.items()}
+        steps = Steps(**{f.name: data[f"{kind}_{f.name}"] for f in fields(Steps)})
+        transition = spec.law.transition(own, steps, pt)
+        inputs[f"phi_{kind}"], inputs[f"variance_{kind}"] = transition
+    value, *_ = FilterLogLikelihood()(
+        *(data[name] for name in Schedule._fields), *(inputs[name] for name in INPUTS)
+    )
+    return value

@@ -1,0 +1,210 @@
+"""From standard normals to parameters: priors, pooling and ordering, stated once.
+
+The functions are plain arithmetic over an array namespace. The graph calls them with PyTensor; after
+sampling, the same functions turn raw draws into parameters with NumPy, all draws at once. Arrays may
+carry any leading sample dims.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.regimes import generator
+
+BASIS_POINT = 1e-4
+DAYS_PER_YEAR = 365.0
+
+_ELEMENTS = {"volatility_ratio": ("higher_regime",), "stay": ("regime",), "jump": ("regime", "other")}
+_MARKET_ONLY = ("tail", "jump")
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Which levels of the hierarchy have more than one member.
+
+    Parameters
+    ----------
+    venues, underlyings : bool
+        Whether carry varies between venues; whether every parameter varies between underlyings.
+    """
+
+    venues: bool
+    underlyings: bool
+
+
+def parameter_names(spec: Spec) -> tuple[str, ...]:
+    """Names of the parameters that a model has besides carry, in order."""
+    count = spec.regimes.count
+    names = [*spec.law.parameters, "volatility", "noise", "correlation"]
+    names += ["volatility_ratio", "stay"] if count > 1 else []
+    names += ["jump"] if count > 2 else []
+    names += ["tail"] if spec.shocks.distribution == "student-t" else []
+    return tuple(names)
+
+
+def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
+    """Say whether each underlying has its own value of a parameter, around the market's."""
+    shared = name in _MARKET_ONLY or (name == "stay" and spec.regimes.shared_by == "market")
+    return levels.underlyings and not shared
+
+
+def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
+    """Names and dims of the standard normals that a model samples."""
+    raw: dict[str, tuple[str, ...]] = {}
+    for name in parameter_names(spec):
+        element = _ELEMENTS.get(name, ())
+        raw[f"{name}_raw"] = element
+        if is_pooled(spec, levels, name):
+            raw[f"{name}_between_raw"] = ()
+            raw[f"{name}_offset_raw"] = ("underlying", *element)
+    raw["carry_mean_raw"] = raw["carry_between_contracts_raw"] = ()
+    if levels.venues:
+        raw["carry_between_venues_raw"], raw["carry_venue_raw"] = (), ("venue",)
+    if levels.underlyings:
+        raw["carry_between_underlyings_raw"], raw["carry_underlying_raw"] = (), ("underlying",)
+    raw["carry_raw"] = ("contract",)
+    return raw
+
+
+def parameters(
+    spec: Spec,
+    levels: Levels,
+    raw: Mapping[str, Any],
+    contract_underlying: Any,
+    contract_venue: Any,
+    xp: Any,
+) -> dict[str, Any]:
+    """Map standard normals to parameters in a trader's units.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    levels : Levels
+        Levels of the hierarchy in use.
+    raw : mapping
+        The variables of `raw_variables`, each with the same leading sample dims.
+    contract_underlying, contract_venue : array of int, shape (contract,)
+        Where each contract belongs.
+    xp : module
+        `numpy` or `pytensor.tensor`.
+
+    Returns
+    -------
+    dict
+        Every parameter with its group axis (underlyings, or one) before its own axes; see
+        `dims` for the names.
+    """
+    natural = {}
+    for name in parameter_names(spec):
+        axis = -1 - len(_ELEMENTS.get(name, ()))
+        prior = getattr(spec.priors, name)
+        free = xp.expand_dims(prior.location + prior.scale * raw[f"{name}_raw"], axis)
+        if is_pooled(spec, levels, name):
+            natural[f"{name}_market"] = prior.natural(free, xp).squeeze(axis)
+            spread = spec.priors.between_underlyings
+            between = spread.location + spread.scale * raw[f"{name}_between_raw"]
+            between = spread.natural(between, xp)
+            natural[f"{name}_between"] = between
+            for _ in range(-axis):
+                between = between[..., None]
+            free = free + between * raw[f"{name}_offset_raw"]
+        natural[name] = prior.natural(free, xp)
+    ratios = natural.pop("volatility_ratio", None)
+    natural["volatility"] = _ordered(natural["volatility"], ratios, spec.regimes.count, xp)
+    return natural | carry(spec, levels, raw, contract_underlying, contract_venue, xp)
+
+
+def carry(
+    spec: Spec,
+    levels: Levels,
+    raw: Mapping[str, Any],
+    contract_underlying: Any,
+    contract_venue: Any,
+    xp: Any,
+) -> dict[str, Any]:
+    """Carry of every contract, % a year: contract around underlying around venue around market."""
+    natural = {"carry_mean": _seen_through(spec, "carry_mean", raw, xp)}
+    centre = natural["carry_mean"][..., None]
+    for level, members in (("venue", contract_venue), ("underlying", contract_underlying)):
+        if not getattr(levels, f"{level}s"):
+            continue
+        key = f"carry_between_{level}s"
+        natural[key] = _seen_through(spec, key, raw, xp)
+        centre = centre + (natural[key][..., None] * raw[f"carry_{level}_raw"])[..., members]
+    key = "carry_between_contracts"
+    natural[key] = _seen_through(spec, key, raw, xp)
+    natural["carry"] = centre + natural[key][..., None] * raw["carry_raw"]
+    return natural
+
+
+def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
+    """Dims of every parameter that `parameters` returns."""
+    named = {}
+    for name in parameter_names(spec):
+        element = _ELEMENTS.get(name, ())
+        group = () if name in _MARKET_ONLY or _is_market_stay(spec, name) else ("underlying",)
+        named[name] = (*group, *element)
+        if is_pooled(spec, levels, name):
+            named |= {f"{name}_market": element, f"{name}_between": ()}
+    named.pop("volatility_ratio", None)
+    named["volatility"] = ("underlying", "regime")
+    scalars = ("carry_mean", "carry_between_contracts")
+    scalars += ("carry_between_venues",) if levels.venues else ()
+    scalars += ("carry_between_underlyings",) if levels.underlyings else ()
+    return named | dict.fromkeys(scalars, ()) | {"carry": ("contract",)}
+
+
+def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:
+    """Map parameters to what the filter takes besides deviations and moves, in years and logs.
+
+    Returns
+    -------
+    dict
+        ``noise``, ``correlation``, ``tail`` (..., group), ``scale`` (..., group, regime) and
+        ``rates`` (..., chain, regime, regime).
+    """
+    noise = natural["noise"] / DAYS_PER_YEAR
+    tail = natural.get("tail", np.inf)
+    return {
+        "noise": noise,
+        "correlation": natural["correlation"],
+        "tail": tail * xp.ones_like(noise),
+        "scale": natural["volatility"] * (BASIS_POINT * DAYS_PER_YEAR**0.5),
+        "rates": _rates(spec, natural, xp),
+    }
+
+
+def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
+    count = spec.regimes.count
+    if count == 1:
+        return 0.0 * natural["noise"][..., None, None]
+    jump: Any = 1.0 - np.eye(count)
+    if count > 2:
+        weight = xp.exp(natural["jump"])
+        weight = weight / weight.sum(-1, keepdims=True)
+        # place[k, m, j] is one where the m-th regime other than k is j.
+        place = np.stack([np.delete(np.eye(count), k, axis=0) for k in range(count)])
+        jump = (weight[..., None] * place).sum(-2)
+    return generator(natural["stay"] / DAYS_PER_YEAR, jump)
+
+
+def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
+    """Volatility of every regime from that of the calmest and the ratios above one."""
+    volatility = [calmest]
+    for k in range(count - 1):
+        volatility.append(volatility[-1] * ratio[..., k])
+    return xp.stack(volatility, axis=-1)
+
+
+def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
+    """Parameter of a standard normal through its own prior."""
+    prior = getattr(spec.priors, name)
+    return prior.natural(prior.location + prior.scale * raw[f"{name}_raw"], xp)
+
+
+def _is_market_stay(spec: Spec, name: str) -> bool:
+    return name == "stay" and spec.regimes.shared_by == "market"

@@ -1,0 +1,127 @@
+"""The filter as one PyTensor Op: value and every gradient in one sweep of numba kernels."""
+
+import hashlib
+import inspect
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.gradient import DisconnectedType, disconnected_type
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch import basic as numba_basic
+
+from bayesbasis.process import adjoint, elementary, filter, regimes, shocks
+from bayesbasis.process.adjoint import value_and_gradient
+from bayesbasis.process.filter import Parameters, Schedule
+
+Array = NDArray[Any]
+
+_SCHEDULE = len(Schedule._fields)
+INPUTS = (
+    "deviation", "phi_easy", "phi_hard", "variance_easy", "variance_hard",
+    "noise", "correlation", "tail", "scale", "rates",
+)  # fmt: skip
+"""What the Op takes after the schedule: `Parameters`, the moves in the two parts of `Layout`."""
+
+
+class FilterLogLikelihood(Op):
+    """Log likelihood of a panel, of the fields of `Schedule` and then of `INPUTS`.
+
+    The first output is the value. The others are its gradient by each of `INPUTS`, which the same
+    sweep yields; they are what the pullback returns, and no graph should use them otherwise.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Check ranks and types, and say what comes out."""
+        variables = [pt.as_tensor_variable(x) for x in inputs]
+        parameters = variables[_SCHEDULE:]
+        return Apply(self, variables, [pt.dscalar(), *(x.type() for x in parameters)])
+
+    def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
+        """Call the kernels."""
+        schedule = Schedule(*inputs[:_SCHEDULE])
+        for storage, result in zip(
+            output_storage, _evaluate(schedule, *inputs[_SCHEDULE:]), strict=True
+        ):
+            storage[0] = result
+
+    def pullback(
+        self,
+        inputs: list[Variable],
+        outputs: list[Variable],
+        cotangents: list[Variable],
+    ) -> list[Variable]:
+        """Scale the gradient by the cotangent of the value."""
+        for name, cotangent in zip(INPUTS, cotangents[1:], strict=True):
+            if not isinstance(cotangent.type, DisconnectedType):
+                raise NotImplementedError(f"second derivatives of the filter, by {name}")
+        slopes = [cotangents[0] * slope for slope in outputs[1:]]
+        return [disconnected_type() for _ in range(_SCHEDULE)] + slopes
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Integers are data: no gradient flows to them."""
+        width = len(node.outputs)
+        return [[i >= _SCHEDULE] * width for i in range(len(node.inputs))]
+
+
+@cache
+def kernel_version() -> int:
+    """Version of the compiled kernels: a hash of the source they are compiled from."""
+    rooms: tuple[ModuleType, ...] = (adjoint, elementary, filter, regimes, shocks)
+    source = "".join(inspect.getsource(room) for room in rooms)
+    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
+
+
+@numba.njit(cache=True)
+def _evaluate(
+    schedule: Schedule,
+    deviation: Array,
+    phi_easy: Array,
+    phi_hard: Array,
+    variance_easy: Array,
+    variance_hard: Array,
+    noise: Array,
+    correlation: Array,
+    tail: Array,
+    scale: Array,
+    rates: Array,
+) -> tuple[Array, ...]:
+    # The two kinds of moves are joined here: in the graph it would cost thirty nodes to learn how
+    # to take the gradient apart again.
+    easy = len(phi_easy)
+    moves = easy + len(phi_hard)
+    phi, variance = np.empty(moves), np.empty(moves)
+    for i in range(moves):
+        phi[i] = phi_easy[i] if i < easy else phi_hard[i - easy]
+        variance[i] = variance_easy[i] if i < easy else variance_hard[i - easy]
+    value, g = value_and_gradient(
+        schedule,
+        Parameters(deviation, phi, variance, noise, correlation, tail, scale, rates),
+    )
+    return (
+        np.asarray(value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],
+        g.variance[easy:], g.noise, g.correlation, g.tail, g.scale, g.rates,
+    )  # fmt: skip
+
+
+@numba_basic.register_funcify_default_op_cache_key(FilterLogLikelihood)
+def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
+    @numba_basic.numba_njit
+    def filter_log_likelihood(*inputs):  # type: ignore[no-untyped-def]
+        (previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain,
+         deviation, phi_easy, phi_hard, variance_easy, variance_hard,
+         noise, correlation, tail, scale, rates) = inputs  # fmt: skip
+        return _evaluate(
+            Schedule(previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain),
+            deviation, phi_easy, phi_hard, variance_easy, variance_hard,
+            noise, correlation, tail, scale, rates,
+        )  # fmt: skip
+
+    return filter_log_likelihood, kernel_version()

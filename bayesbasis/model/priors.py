@@ -1,0 +1,181 @@
+"""Priors in a trader's units, each a standard normal seen through one monotone map.
+
+Every parameter is Gaussian on the scale where it is free: the whole line for carry, the logarithm
+for times and volatilities, the logit for what lives between two bounds. So a prior is the map from
+a standard normal to the parameter, sampling is well scaled, and pooling is addition on that scale.
+"""
+
+from dataclasses import dataclass
+from math import log
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Gaussian on the parameter's own scale.
+
+    Parameters
+    ----------
+    mean, sd : float
+        In the parameter's units.
+    """
+
+    name: ClassVar[str] = "normal"
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        _positive(self.name, "sd", self.sd)
+
+    @property
+    def location(self) -> float:
+        """Centre on the free scale."""
+        return self.mean
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation on the free scale."""
+        return self.sd
+
+    def natural(self, free: Any, xp: Any) -> Any:
+        """Map the free scale to the parameter."""
+        return free
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """Gaussian in the logarithm of the distance from a lower bound.
+
+    Parameters
+    ----------
+    median : float
+        Median, in the parameter's units.
+    factor : float
+        One standard deviation multiplies or divides the distance from `lower` by this.
+    lower : float
+        Lower bound of the support.
+    """
+
+    name: ClassVar[str] = "lognormal"
+    median: float
+    factor: float
+    lower: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self.name, "median - lower", self.median - self.lower)
+        _positive(self.name, "factor - 1", self.factor - 1.0)
+
+    @property
+    def location(self) -> float:
+        """Centre on the free scale."""
+        return log(self.median - self.lower)
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation on the free scale."""
+        return log(self.factor)
+
+    def natural(self, free: Any, xp: Any) -> Any:
+        """Map the free scale to the parameter."""
+        return self.lower + xp.exp(free)
+
+
+@dataclass(frozen=True)
+class LogitNormal:
+    """Gaussian in the logit between two bounds.
+
+    Parameters
+    ----------
+    median : float
+        Median, strictly between the bounds.
+    spread : float
+        Standard deviation in logits.
+    lower, upper : float
+        Bounds of the support.
+    """
+
+    name: ClassVar[str] = "logit-normal"
+    median: float
+    spread: float
+    lower: float = 0.0
+    upper: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self.name, "median - lower", self.median - self.lower)
+        _positive(self.name, "upper - median", self.upper - self.median)
+        _positive(self.name, "spread", self.spread)
+
+    @property
+    def location(self) -> float:
+        """Centre on the free scale."""
+        return log((self.median - self.lower) / (self.upper - self.median))
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation on the free scale."""
+        return self.spread
+
+    def natural(self, free: Any, xp: Any) -> Any:
+        """Map the free scale to the parameter."""
+        return self.lower + (self.upper - self.lower) / (1.0 + xp.exp(-free))
+
+
+Prior = Normal | LogNormal | LogitNormal
+DISTRIBUTIONS: dict[str, type[Prior]] = {p.name: p for p in (Normal, LogNormal, LogitNormal)}
+
+
+def _positive(distribution: str, name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"a {distribution} prior needs {name} > 0, got {value:g}")
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Priors of every parameter a model may have; a model uses those of its components.
+
+    Parameters
+    ----------
+    carry_mean : Prior
+        Carry of the market, % a year.
+    carry_between_venues, carry_between_underlyings, carry_between_contracts : Prior
+        Spread of carry within each level of the hierarchy, % a year.
+    half_life : Prior
+        Half-life of the expiry-free part of mean reversion, days.
+    anchor : Prior
+        Pull of expiry, ``γ``.
+    volatility_exponent : Prior
+        How volatility shrinks towards expiry, ``η``.
+    volatility : Prior
+        Volatility of the calmest regime 30 days from expiry, bp per square root of a day.
+    volatility_ratio : Prior
+        Volatility of a regime over that of the next calmer one; above 1, so that regimes keep
+        their order.
+    stay : Prior
+        Expected stay in a regime, days.
+    jump : Prior
+        Logit weight of each regime jumped to, when there are three or more.
+    noise : Prior
+        Quote noise, in days of diffusion 30 days from expiry.
+    correlation : Prior
+        Correlation of shocks across the curve.
+    tail : Prior
+        Degrees of freedom of Student-t shocks.
+    between_underlyings : Prior
+        Spread of any parameter between underlyings, on the scale where it is free.
+    """
+
+    carry_mean: Prior = Normal(5.0, 20.0)
+    carry_between_venues: Prior = LogNormal(2.0, 3.0)
+    carry_between_underlyings: Prior = LogNormal(3.0, 3.0)
+    carry_between_contracts: Prior = LogNormal(5.0, 3.0)
+    half_life: Prior = LogNormal(20.0, 4.0)
+    anchor: Prior = LogNormal(1.0, 2.0)
+    volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)
+    volatility: Prior = LogNormal(10.0, 4.0)
+    volatility_ratio: Prior = LogNormal(3.0, 2.0, 1.0)
+    stay: Prior = LogNormal(15.0, 4.0)
+    jump: Prior = Normal(0.0, 1.0)
+    noise: Prior = LogNormal(0.1, 5.0)
+    correlation: Prior = LogitNormal(0.5, 1.5)
+    tail: Prior = LogNormal(6.0, 2.0, 2.0)
+    between_underlyings: Prior = LogNormal(0.3, 2.0)

@@ -1,0 +1,69 @@
+"""The specification: a model as a value, with equality, a hash and a card."""
+
+from dataclasses import dataclass, field
+
+from bayesbasis.model.priors import Priors
+from bayesbasis.process.equilibria import CostOfCarry, Equilibrium
+from bayesbasis.process.laws import Anchored, Law
+from bayesbasis.process.regimes import Regimes
+from bayesbasis.process.shocks import Shocks
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Which levels share strength: contract → underlying → venue → market.
+
+    Parameters
+    ----------
+    venues : bool
+        Carry of an underlying is drawn around that of its venue, and that around the market's.
+        Otherwise, and with a single venue, it is drawn around the market's.
+    underlyings : bool
+        Parameters of each underlying are drawn around the market's. Otherwise all underlyings
+        share one value.
+
+    Notes
+    -----
+    A level with one member is left out: it could not be told from the level above.
+    """
+
+    venues: bool = True
+    underlyings: bool = True
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A model of the basis.
+
+    Parameters
+    ----------
+    law : Law
+        How deviations converge.
+    equilibrium : Equilibrium
+        What they converge to.
+    regimes : Regimes
+        Volatility regimes.
+    shocks : Shocks
+        Joint distribution of shocks across the curve.
+    pooling : Pooling
+        What is shared between contracts, underlyings and venues.
+    priors : Priors
+        Priors in a trader's units.
+    name : str
+        Name of the card, for tables and figures; two specs that differ in name alone are equal.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> spec = Spec()
+    >>> replace(spec, regimes=Regimes(count=1)) == spec
+    False
+    """
+
+    law: Law = Anchored()  # noqa: RUF009 - frozen and empty, safe to share
+    equilibrium: Equilibrium = CostOfCarry()  # noqa: RUF009
+    regimes: Regimes = Regimes()  # noqa: RUF009
+    shocks: Shocks = Shocks()  # noqa: RUF009
+    pooling: Pooling = Pooling()  # noqa: RUF009
+    priors: Priors = Priors()  # noqa: RUF009
+    name: str = field(default="unnamed", compare=False)
