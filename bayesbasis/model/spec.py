@@ -51,6 +51,8 @@ class Spec:
         Priors in a trader's units.
     name : str
         Name of the card, for tables and figures; two specs that differ in name alone are equal.
+    summary : str
+        What the model is, in one line; not compared either.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Spec:
     equilibrium: Equilibrium = CostOfCarry()  # noqa: RUF009
     regimes: Regimes = Regimes()  # noqa: RUF009
     shocks: Shocks = Shocks()  # noqa: RUF009
-    pooling: Pooling = Pooling()  # noqa: RUF009
+    pooling: Pooling = Pooling()
     priors: Priors = Priors()  # noqa: RUF009
     name: str = field(default="unnamed", compare=False)
+    summary: str = field(default="", compare=False)

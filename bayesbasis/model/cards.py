@@ -1,0 +1,379 @@
+"""Model cards: a `Spec` as a TOML file that people read, edit and keep.
+
+A card names its parts; registries turn the names into classes, so nothing in a card is executed.
+Reader and writer follow the fields of the dataclasses: a part that gains a field, or a registry
+that gains a law, needs no line here.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from os import PathLike, fspath
+from pathlib import Path
+from sys import float_info
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from uuid import uuid4
+
+import numpy as np
+import tomlkit
+from tomlkit.items import InlineTable, Table
+
+from bayesbasis.model.priors import DISTRIBUTIONS, Prior
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import EQUILIBRIA, Equilibrium
+from bayesbasis.process.laws import LAWS, Law
+
+_REGISTRIES: Mapping[Any, tuple[str, Mapping[str, Any]]] = {
+    Law: ("name", LAWS),
+    Equilibrium: ("name", EQUILIBRIA),
+    Prior: ("distribution", DISTRIBUTIONS),
+}
+"""For every kind of part that a card chooses by name: the key that names it, and the choices."""
+
+_SCALARS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a finite number",
+    str: "a string",
+}
+
+_UNITS = {
+    "carry_mean": "% a year",
+    "carry_between_venues": "% a year",
+    "carry_between_underlyings": "% a year",
+    "carry_between_contracts": "% a year",
+    "half_life": "days",
+    "anchor": "γ, no unit",
+    "volatility_exponent": "η, no unit",
+    "volatility": "bp per √day, calmest regime, 30 days from expiry",
+    "volatility_ratio": "over the next calmer regime",
+    "stay": "days",
+    "jump": "logit weight",
+    "noise": "days of diffusion, 30 days from expiry",
+    "correlation": "of shocks along the curve",
+    "tail": "degrees of freedom",
+    "between_underlyings": "on each parameter's free scale",
+}
+
+
+class CardError(ValueError):
+    """A card that cannot be found, read or written; the message says where, why and what to do."""
+
+
+def list_cards() -> list[str]:
+    """Names of the cards that come with the package.
+
+    Returns
+    -------
+    list of str
+        Sorted; each can be given to `load_card`.
+
+    Examples
+    --------
+    >>> "anchored-regimes" in list_cards()
+    True
+    """
+    names = [file.name for file in _shipped().iterdir()]
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def load_card(name_or_path: str | PathLike[str]) -> Spec:
+    """Read a card that comes with the package, by name, or any card, by path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A string is a path if it ends in ``.toml`` or holds a separator, and a name otherwise.
+
+    Returns
+    -------
+    Spec
+        What the card leaves out takes the default; the name, that of the file.
+
+    Raises
+    ------
+    CardError
+        If there is no such card, or it holds a key, a name or a value that is not known.
+
+    Examples
+    --------
+    >>> load_card("ou").law
+    OrnsteinUhlenbeck()
+    """
+    label = fspath(name_or_path)
+    is_name = isinstance(name_or_path, str) and Path(label).name == label
+    if is_name and not label.lower().endswith(".toml"):
+        if label not in list_cards():
+            raise CardError(_no_name(label))
+        return _read((_shipped() / f"{label}.toml").read_bytes(), label, label)
+    file = Path(label)
+    if not file.is_file():
+        raise CardError(_no_file(file))
+    return _read(file.read_bytes(), label, file.stem)
+
+
+def save_card(spec: Spec, path: str | PathLike[str]) -> None:
+    """Write a card to a file, whole or not at all.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    path : str or path
+        Ends in ``.toml``; a file that is there is replaced.
+
+    Raises
+    ------
+    CardError
+        If the path does not end in ``.toml``, or the model cannot be written.
+    FileNotFoundError
+        If the folder does not exist.
+
+    Examples
+    --------
+    >>> save_card(Spec(name="mine"), "mine.toml")  # doctest: +SKIP
+    """
+    file, text = Path(path), write_card(spec)
+    if file.suffix.lower() != ".toml":
+        raise CardError(f"cannot save a card as {str(file)!r}: its name must end in .toml")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(
+            f"cannot save a card as {str(file)!r}: there is no folder {str(file.parent)!r}; "
+            "make it first"
+        )
+    draft = file.with_name(f".{uuid4().hex}.draft")
+    # A file of that name stays as it was until the new one is complete.
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_card(text: str) -> Spec:
+    """Read a card from its TOML text.
+
+    Parameters
+    ----------
+    text : str
+        What a card's file holds.
+
+    Returns
+    -------
+    Spec
+        What the text leaves out takes the default.
+
+    Raises
+    ------
+    CardError
+        If the text is not TOML, or holds a key, a name or a value that is not known.
+
+    Examples
+    --------
+    >>> read_card("regimes = { count = 3 }").regimes.count
+    3
+    >>> read_card("regimes = { cuont = 3 }")
+    Traceback (most recent call last):
+    ...
+    bayesbasis.model.cards.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
+you mean 'count'? It takes 'count' or 'shared_by'
+    """
+    return _read(text, None, "unnamed")
+
+
+def write_card(spec: Spec) -> str:
+    """Write a model as the TOML text of a card.
+
+    Every value is written, defaults too: a card that is kept means the same after a default has
+    changed. `read_card` gives back an equal model, its name and its summary, to the last bit.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+
+    Returns
+    -------
+    str
+        TOML; units stand behind the priors.
+
+    Raises
+    ------
+    CardError
+        If a part of the model is not in its registry, or a value is not what a card can hold.
+
+    Examples
+    --------
+    >>> print(write_card(Spec(name="mine"))[:38])
+    name = "mine"
+    <BLANKLINE>
+    [law]
+    name = "anchored"
+    """
+    place = _Place(str(spec.name))
+    # Reading it back first refuses what no card could say, and makes 20 and 20.0 one text.
+    checked = _record(Spec, _plain(Spec, spec, place), place)
+    plain = _plain(Spec, checked, place)
+    document = tomlkit.document()
+    document["name"] = plain.pop("name")
+    if summary := plain.pop("summary"):
+        document["summary"] = summary
+    for key, values in plain.items():
+        document[key] = _table(values, _UNITS if key == "priors" else {})
+    return tomlkit.dumps(document)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a card a value stands, for messages."""
+
+    card: str
+    keys: tuple[str, ...] = ()
+
+    def inside(self, key: str) -> "_Place":
+        return _Place(self.card, (*self.keys, key))
+
+    def error(self, text: str) -> CardError:
+        table = [f"table [{key}]" for key in self.keys[:1]]
+        return CardError(", ".join([f"card {self.card!r}", *table, *self.keys[1:]]) + f": {text}")
+
+
+def _shipped() -> Traversable:
+    """Folder of the cards: inside an installed package, beside one that is run in place."""
+    inside = files("bayesbasis") / "cards"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "models"
+
+
+def _read(content: str | bytes, label: str | None, stem: str) -> Spec:
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        table = {"name": stem} | tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"card {label or stem!r} is not TOML: {error}") from error
+    return _record(Spec, table, _Place(label or str(table["name"])))
+
+
+def _record(cls: Any, table: Mapping[str, Any], place: _Place, *tags: str) -> Any:
+    """Build a dataclass from a table, every field by its annotation."""
+    hints, known = get_type_hints(cls), {field.name: field for field in fields(cls)}
+    for key in table:
+        if key not in known:
+            what = "key" if place.keys else "table or key"
+            raise place.error(f"unknown {what} {key!r}{_instead(key, [*tags, *known])}")
+    for name, field in known.items():
+        if name not in table and field.default is field.default_factory is MISSING:
+            raise place.error(f"{name} is missing; it takes {_wanted(hints[name])}")
+    values = {key: _value(hints[key], key, value, place) for key, value in table.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise place.error(str(error)) from error
+
+
+def _value(hint: Any, key: str, value: Any, place: _Place) -> Any:
+    """Check one value against the annotation of its field, and build what it stands for."""
+    if get_origin(hint) is Literal:
+        return _choice(key, value, get_args(hint), place)
+    if hint in _SCALARS:
+        return _scalar(hint, key, value, place)
+    if not isinstance(value, dict):
+        raise place.error(f"{key} is {_shown(value)}; it takes {_wanted(hint)}")
+    place = place.inside(key)
+    if hint not in _REGISTRIES:
+        return _record(hint, value, place)
+    tag, registry = _REGISTRIES[hint]
+    if tag not in value:
+        there = _one_of(value, "and") if value else "nothing"
+        raise place.error(f"{tag} is missing, there is {there}; it takes {_one_of(registry)}")
+    cls = registry[_choice(tag, value[tag], registry, place)]
+    return _record(cls, {key: inner for key, inner in value.items() if key != tag}, place, tag)
+
+
+def _choice(key: str, value: Any, options: Iterable[str], place: _Place) -> str:
+    if isinstance(value, str) and value in options:
+        return value
+    raise place.error(f"{key} is {_shown(value)}{_instead(value, options)}")
+
+
+def _scalar(hint: Any, key: str, value: Any, place: _Place) -> Any:
+    # To Python a boolean is an integer; to a card it is neither that nor a number.
+    if isinstance(value, bool) == (hint is bool):
+        if hint is float and isinstance(value, int | float) and abs(value) <= float_info.max:
+            return float(value)
+        if hint is not float and isinstance(value, hint):
+            return value
+    raise place.error(f"{key} is {_shown(value)}; it takes {_wanted(hint)}")
+
+
+def _plain(hint: Any, value: Any, place: _Place) -> Any:
+    """Turn a part of a model into what TOML holds: tables, strings and numbers."""
+    record = {}
+    if hint in _REGISTRIES:
+        tag, registry = _REGISTRIES[hint]
+        named = [name for name, cls in registry.items() if cls is type(value)]
+        if not named:
+            raise place.error(f"a card cannot name {value!r}; it can name {_one_of(registry)}")
+        record[tag] = named[0]
+    if not is_dataclass(value):
+        return value.item() if isinstance(value, np.generic) else value
+    hints = get_type_hints(type(value))
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        record[field.name] = _plain(hints[field.name], inner, place.inside(field.name))
+    return record
+
+
+def _table(values: Mapping[str, Any], units: Mapping[str, str]) -> Table:
+    """Lay out a table: what it holds in turn stays on one line, with its unit behind it."""
+    table = tomlkit.table()
+    for key, value in values.items():
+        item = tomlkit.inline_table() if isinstance(value, dict) else tomlkit.item(value)
+        if isinstance(item, InlineTable):
+            item.update(value)
+        table.add(key, item.comment(units[key]) if key in units else item)
+    return table
+
+
+def _no_name(name: str) -> str:
+    hint = _instead(name, list_cards(), "there is")
+    return f"no card is named {name!r}{hint}; a path to a card of your own ends in .toml"
+
+
+def _no_file(file: Path) -> str:
+    beside = sorted(other.name for other in file.parent.glob("*.toml"))
+    hint = _instead(file.name, beside, "its folder holds") if beside else ""
+    return f"no card at {str(file)!r}{hint}; by name there is {_one_of(list_cards())}"
+
+
+def _instead(got: Any, options: Iterable[str], verb: str = "it takes") -> str:
+    """Say what was probably meant, and what there is."""
+    options = list(options)
+    close = get_close_matches(got.lower(), options, 1) if isinstance(got, str) else []
+    question = f" did you mean {close[0]!r}? {verb[0].upper()}" if close else f" {verb[0]}"
+    return f";{question}{verb[1:]} {_one_of(options)}"
+
+
+def _one_of(options: Iterable[str], link: str = "or") -> str:
+    *most, last = map(repr, options)
+    return f"{', '.join(most)} {link} {last}" if most else last
+
+
+def _wanted(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return _one_of(get_args(hint))
+    if hint in _REGISTRIES:
+        tag, registry = _REGISTRIES[hint]
+        return f'a table such as {{ {tag} = "{next(iter(registry))}", ... }}'
+    return _SCALARS.get(hint, "a table")
+
+
+def _shown(value: Any) -> str:
+    """Show a value as a card would hold it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "an array"
+    return repr(value) if isinstance(value, str) else str(value)
