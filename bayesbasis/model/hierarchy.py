@@ -134,7 +134,8 @@ def carry(
             continue
         key = f"carry_between_{level}s"
         natural[key] = _seen_through(spec, key, raw, xp)
-        centre = centre + (natural[key][..., None] * raw[f"carry_{level}_raw"])[..., members]
+        offset = natural[f"carry_{level}"] = natural[key][..., None] * raw[f"carry_{level}_raw"]
+        centre = centre + offset[..., members]
     key = "carry_between_contracts"
     natural[key] = _seen_through(spec, key, raw, xp)
     natural["carry"] = centre + natural[key][..., None] * raw["carry_raw"]
@@ -155,7 +156,9 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     scalars = ("carry_mean", "carry_between_contracts")
     scalars += ("carry_between_venues",) if levels.venues else ()
     scalars += ("carry_between_underlyings",) if levels.underlyings else ()
-    return named | dict.fromkeys(scalars, ()) | {"carry": ("contract",)}
+    offsets = {"carry_venue": ("venue",)} if levels.venues else {}
+    offsets |= {"carry_underlying": ("underlying",)} if levels.underlyings else {}
+    return named | dict.fromkeys(scalars, ()) | offsets | {"carry": ("contract",)}
 
 
 def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Layout:
         Levels of the hierarchy with more than one member.
     coords : dict
         Labels of ``contract``, ``underlying``, ``venue`` and the regimes.
+    underlyings : list of str
+        Names of the underlyings, in the order of their indices.
     contract_underlying, contract_venue : ndarray of int64, shape (contract,)
         Where each contract belongs.
     order : ndarray of int64, shape (obs,)
@@ -49,6 +51,7 @@ class Layout:
 
     levels: Levels
     coords: dict[str, list[Any]]
+    underlyings: list[str]
     contract_underlying: Array
     contract_venue: Array
     order: Array
@@ -118,6 +121,7 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
     return Layout(
         levels=levels,
         coords=_coords(spec, panel, groups, venues),
+        underlyings=underlyings,
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
         order=order,

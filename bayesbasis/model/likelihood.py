@@ -16,7 +16,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import basic as numba_basic
 
 from bayesbasis.process import adjoint, elementary, filter, regimes, shocks
-from bayesbasis.process.adjoint import value_and_gradient
+from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import Parameters, Schedule
 
 Array = NDArray[Any]
@@ -101,12 +101,13 @@ def _evaluate(
     for i in range(moves):
         phi[i] = phi_easy[i] if i < easy else phi_hard[i - easy]
         variance[i] = variance_easy[i] if i < easy else variance_hard[i - easy]
-    value, g = value_and_gradient(
+    result = sweep(
         schedule,
         Parameters(deviation, phi, variance, noise, correlation, tail, scale, rates),
     )
+    g = result.gradient
     return (
-        np.asarray(value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],
+        np.asarray(result.value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],
         g.variance[easy:], g.noise, g.correlation, g.tail, g.scale, g.rates,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Gradient of the filter's log likelihood: one backward sweep, derived by hand."""
 
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -22,9 +22,35 @@ from bayesbasis.process.shocks import normaliser
 Array = NDArray[Any]
 
 
+class Sweep(NamedTuple):
+    """What one pass forward and one backward yield.
+
+    Parameters
+    ----------
+    value : float
+        Log likelihood: the sum of one-step log densities.
+    gradient : Parameters
+        Its derivatives, each in the shape of its parameter. That by the infinite ``tail`` of a
+        Gaussian is zero.
+    states : States
+        The filtered states.
+    future : ndarray, shape (event, regime)
+        Smoothed over filtered probability of every regime.
+    by_distance : ndarray, shape (event,)
+        Slope by the Mahalanobis square of every event: minus half the expected precision that
+        regime and tail give it.
+    """
+
+    value: float
+    gradient: Parameters
+    states: States
+    future: Array
+    by_distance: Array
+
+
 @numba.njit(cache=True, error_model="numpy")
-def value_and_gradient(s: Schedule, p: Parameters) -> tuple[float, Parameters]:
-    """Log likelihood of the panel and its gradient.
+def sweep(s: Schedule, p: Parameters) -> Sweep:
+    """Filter and score a panel, smooth its regimes, and differentiate the log likelihood.
 
     Parameters
     ----------
@@ -32,14 +58,6 @@ def value_and_gradient(s: Schedule, p: Parameters) -> tuple[float, Parameters]:
         The skeleton of the panel.
     p : Parameters
         One draw.
-
-    Returns
-    -------
-    value : float
-        Sum of one-step log densities.
-    gradient : Parameters
-        Derivatives, each in the shape of its parameter. The slope of a Gaussian's infinite
-        ``tail`` is zero.
     """
     table = transitions(s, p)
     states = forward(s, p, table)
@@ -60,7 +78,7 @@ def value_and_gradient(s: Schedule, p: Parameters) -> tuple[float, Parameters]:
     value = 0.0
     for t in range(len(states.log_density)):
         value += states.log_density[t]
-    return value, gradient
+    return Sweep(value, gradient, states, future, by_distance)
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})

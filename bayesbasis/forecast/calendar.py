@@ -1,0 +1,51 @@
+"""The calendar of a forecast: the panel's own rhythm, continued to expiry."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_DAY = np.timedelta64(1, "D").astype("timedelta64[ns]")
+
+
+def grid(panel: xr.Dataset, contracts: Array, start: np.datetime64, end: np.datetime64) -> Array:
+    """Instants of a forecast: the origin, the panel's rhythm, and every expiry on the way.
+
+    Parameters
+    ----------
+    panel : xarray.Dataset
+        Quotes known at the origin.
+    contracts : ndarray of int64
+        Live contracts, as positions in the panel.
+    start, end : numpy.datetime64
+        Origin and last instant.
+
+    Returns
+    -------
+    ndarray of datetime64[ns], shape (step,)
+        Increasing, from `start` to `end`. A market that is closed at weekends stays closed.
+    """
+    step = rhythm(panel)
+    regular = np.arange(start + step, end, step)
+    if step >= _DAY and not _trades_at_weekends(panel):
+        regular = regular[np.is_busday(regular.astype("datetime64[D]"))]
+    expiry = panel["expiry"].values[contracts].astype("datetime64[ns]")
+    inner = expiry[(expiry > start) & (expiry < end)]
+    return np.unique(np.concatenate([[start], regular, inner, [end]]))
+
+
+def rhythm(panel: xr.Dataset) -> np.timedelta64:
+    """Median time between quotes of one contract."""
+    time, contract = panel["time"].values, panel["contract_index"].values
+    same = np.diff(contract) == 0
+    if not same.any():
+        return _DAY
+    return np.median(np.diff(time)[same].astype(np.int64)).astype("timedelta64[ns]")
+
+
+def _trades_at_weekends(panel: xr.Dataset) -> bool:
+    days = np.unique(panel["time"].values.astype("datetime64[D]"))
+    return bool((~np.is_busday(days)).mean() > 0.05)

@@ -1,0 +1,220 @@
+"""What is known at the origin of a forecast, draw by draw."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.conditional import draw_carry
+from bayesbasis.process.regimes import stationary
+from bayesbasis.process.simulation import step_regimes, transition_matrices
+
+Array = NDArray[Any]
+
+_YEAR_NS = 365 * 86_400 * 10**9
+_PER_CENT = 0.01
+
+
+@dataclass(frozen=True)
+class Origin:
+    """States at the origin.
+
+    Parameters
+    ----------
+    natural : dict of ndarray
+        Parameters of every draw, carry (draw, contract) aligned to the panel of the origin.
+    level, spread : ndarray, shape (draw, contract)
+        Filtered deviation and its scale-free variance at each contract's last quote.
+    tau : ndarray, shape (contract,)
+        Time to expiry at that quote, years.
+    basis : ndarray, shape (contract,)
+        That quote, log basis.
+    regime : ndarray of int, shape (draw, path)
+        Regime of every chain at the origin, drawn from its filtered probabilities.
+    """
+
+    natural: dict[str, Array]
+    level: Array
+    spread: Array
+    tau: Array
+    basis: Array
+    regime: Array
+
+
+def states_at(
+    fit: xr.DataTree,
+    spec: Spec,
+    known: xr.Dataset,
+    posterior: xr.Dataset,
+    start: np.datetime64,
+    rng: Generator,
+) -> Origin:
+    """Filter the quotes known at the origin under every draw.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        What the draws come from.
+    spec : Spec
+        Its model.
+    known : xarray.Dataset
+        Panel of the quotes known at the origin.
+    posterior : xarray.Dataset
+        Draws to use.
+    start : numpy.datetime64
+        The origin.
+    rng : numpy.random.Generator
+        Source of randomness, for regimes and for carry that the fit does not know.
+    """
+    layout = lay_out(spec, known)
+    natural = _aligned(fit, spec, layout, natural_draws(spec, posterior))
+    carry, fresh = _carry_of_fit(fit, known, posterior)
+    natural["carry"] = carry
+    if fresh.any():
+        natural["carry"][:, fresh] = _draw_carry(spec, layout, natural, fresh, rng)
+    last, final = _last_quotes(layout), _last_events(spec, layout)
+    level, spread = np.empty((len(carry), len(last))), np.empty((len(carry), len(last)))
+    probability = np.empty((len(carry), len(final), spec.regimes.count))
+    for d, p in enumerate(filter_parameters(spec, layout, natural)):
+        states = sweep(layout.schedule, p).states
+        level[d], spread[d] = states.level[last], states.spread[last]
+        for path, event in enumerate(final):
+            probability[d, path] = (
+                states.filtered[event] if event >= 0 else stationary(p.rates[0])
+            )
+    regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
+    return Origin(natural, level, spread, layout.tau[last], layout.basis[last], regime)
+
+
+def path_groups(spec: Spec, layout: Layout) -> list[int]:
+    """Parameter group of every chain of regimes."""
+    if spec.regimes.shared_by == "market":
+        return [0]
+    return [i if layout.levels.underlyings else 0 for i in range(len(layout.underlyings))]
+
+
+def _aligned(
+    fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array]
+) -> dict[str, Array]:
+    """Put the group axis of every parameter in the order of the underlyings of the origin."""
+    known = sorted(set(fit["constant_data"]["underlying"].values.astype(str)))
+    strangers = sorted(set(layout.underlyings) - set(known))
+    if strangers:
+        raise ValueError(
+            f"the fit knows no underlying {', '.join(strangers)}, only {', '.join(known)}; "
+            "fit a panel that holds them, or leave them out"
+        )
+    rows = [known.index(name) for name in layout.underlyings]
+    pooled = spec.pooling.underlyings and len(known) > 1
+    aligned = {}
+    for name, value in natural.items():
+        grouped = value.ndim > 1 and name != "carry" and name != "carry_venue"
+        own = pooled and grouped and value.shape[1] == len(known)
+        aligned[name] = value[:, rows] if own else value
+    return aligned
+
+
+def _carry_of_fit(
+    fit: xr.DataTree, known: xr.Dataset, posterior: xr.Dataset
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Carry of every contract, and which of them the fit saw with other quotes than these.
+
+    Those contracts' carry must be drawn anew: the fit has seen none of their quotes, or fewer, or
+    quotes after the origin.
+    """
+    names = known["contract"].values.astype(str)
+    seen = _last_times(fit["constant_data"].to_dataset())
+    here = _last_times(known)
+    fresh = np.array([seen.get(name) != here[name] for name in names])
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    carry = np.zeros((draws, len(names)))
+    if not fresh.all():
+        values = posterior["carry"].sel(contract=names[~fresh])
+        carry[:, ~fresh] = values.transpose("chain", "draw", "contract").values.reshape(draws, -1)
+    return carry, fresh
+
+
+def _last_times(panel: xr.Dataset) -> dict[str, np.datetime64]:
+    index, time = panel["contract_index"].values, panel["time"].values
+    last = np.append(np.diff(index) != 0, True)
+    names = panel["contract"].values.astype(str)
+    return dict(zip(names[index[last]], time[last].astype("datetime64[ns]"), strict=True))
+
+
+def _draw_carry(
+    spec: Spec,
+    layout: Layout,
+    natural: dict[str, Array],
+    fresh: NDArray[np.bool_],
+    rng: Generator,
+) -> Array:
+    """Draw the carry of fresh contracts from their population given their quotes, % a year."""
+    columns = np.flatnonzero(fresh)
+    lookup = np.full(len(fresh), -1)
+    lookup[columns] = np.arange(len(columns))
+    column = lookup[layout.contract]
+    centre = np.repeat(natural["carry_mean"][:, None], len(columns), axis=1)
+    if "carry_venue" in natural:
+        centre = centre + natural["carry_venue"][:, layout.contract_venue[columns]]
+    if "carry_underlying" in natural:
+        centre = centre + natural["carry_underlying"][:, layout.contract_underlying[columns]]
+    spread = natural["carry_between_contracts"]
+    drawn, normal = np.empty_like(centre), rng.standard_normal(centre.shape)
+    for d, p in enumerate(filter_parameters(spec, layout, natural)):
+        drawn[d] = draw_carry(
+            layout.schedule,
+            p,
+            layout.tau,
+            column,
+            centre[d] * _PER_CENT,
+            spread[d] * _PER_CENT,
+            normal[d],
+        )
+    return drawn / _PER_CENT
+
+
+def _last_quotes(layout: Layout) -> Array:
+    """Position of the last quote of every contract, in order of events."""
+    last = np.empty(len(layout.contract_underlying), np.int64)
+    last[layout.contract] = np.arange(len(layout.contract))
+    return last
+
+
+def _last_events(spec: Spec, layout: Layout) -> Array:
+    """Last event of every chain of regimes; -1 where there is none."""
+    paths = path_groups(spec, layout)
+    owner = layout.event_underlying if len(paths) > 1 else np.zeros_like(layout.event_underlying)
+    last = np.full(len(paths), -1)
+    last[owner] = np.arange(len(owner))
+    return last
+
+
+def _regimes_at(
+    spec: Spec,
+    layout: Layout,
+    natural: dict[str, Array],
+    probability: Array,
+    final: Array,
+    start: np.datetime64,
+    rng: Generator,
+) -> Array:
+    """Draw the regime of every chain at the origin, some time after its last event."""
+    rates = filter_inputs(spec, natural, np)["rates"]
+    regime = np.empty(probability.shape[:2], np.int64)
+    for path, group in enumerate(path_groups(spec, layout)):
+        cumulative = probability[:, path].cumsum(-1)
+        uniform = rng.random(len(cumulative))
+        regime[:, path] = (uniform[:, None] > cumulative[:, :-1]).sum(-1)
+        elapsed = (start - layout.event_time[final[path]]).astype(np.int64) if final[path] >= 0 else 0
+        if elapsed > 0:
+            moves = transition_matrices(rates[:, group], elapsed / _YEAR_NS)
+            regime[:, path] = step_regimes(regime[:, path], moves, rng)
+    return regime

@@ -1,0 +1,250 @@
+"""Posterior predictive paths of the basis, from an origin to every contract's expiry."""
+
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.data.panel import known_at
+from bayesbasis.forecast.calendar import grid
+from bayesbasis.forecast.origin import Origin, path_groups, states_at
+from bayesbasis.inference.draws import transitions
+from bayesbasis.inference.states import thin
+from bayesbasis.model.cards import read_card
+from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.layout import lay_out
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.simulation import simulate_deviations, simulate_regimes
+
+Array = NDArray[Any]
+
+_YEAR_NS = 365 * 86_400 * 10**9
+
+
+def forecast(
+    fit: xr.DataTree,
+    origin: str | datetime | np.datetime64 | None = None,
+    contracts: Sequence[str] | None = None,
+    horizon: str | np.timedelta64 | None = None,
+    *,
+    seed: int,
+    panel: xr.Dataset | None = None,
+    draws: int | None = None,
+) -> xr.Dataset:
+    """Simulate the basis of live contracts to their expiry.
+
+    Every path belongs to one posterior draw and holds its parameter, regime and process
+    uncertainty; nothing is plugged in.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`.
+    origin : str or datetime, optional
+        Instant of the forecast, UTC; by default that of the last quote. States, and the carry of
+        the contracts, rest on quotes at or before it alone.
+    contracts : sequence of str, optional
+        By default every contract quoted at or before the origin that expires after it.
+    horizon : str or numpy.timedelta64, optional
+        How far to go, for instance ``"30D"``; by default to expiry.
+    seed : int
+        Seed of the simulation.
+    panel : xarray.Dataset, optional
+        Newer quotes, contracts unknown to the fit among them; by default those of the fit. Their
+        carry is drawn from the population of the fit given their own quotes.
+    draws : int, optional
+        Posterior draws to use, spread evenly over the chains; by default all.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims chain, draw, contract, step: ``basis`` (as quoted, noise included), ``deviation`` and
+        ``regime``, and ``carry`` (per year) without step. Coords ``time`` and ``tau`` (contract,
+        step). Step 0 is the origin, the last step of a contract its expiry; after it values are
+        missing (regime -1).
+
+    Raises
+    ------
+    ValueError
+        If no contract is live at the origin, or a named one is not, or an underlying is unknown.
+
+    Warns
+    -----
+    UserWarning
+        If the fit has learned its parameters from quotes after the origin.
+    """
+    spec = read_card(fit.attrs["card"])
+    quotes = fit["constant_data"].to_dataset() if panel is None else panel
+    start = _instant(quotes, origin)
+    _warn_of_hindsight(fit, start)
+    known = known_at(quotes, start)
+    live = _live(known, start, contracts)
+    posterior = fit["posterior"].to_dataset()
+    posterior = posterior if draws is None else thin(posterior, draws)
+    rng = np.random.default_rng(seed)
+    state = states_at(fit, spec, known, posterior, start, rng)
+    times = grid(known, live, start, _end(known, live, start, horizon))
+    arrays = _simulate(spec, known, live, state, times, rng)
+    paths = _dataset(known, live, times, posterior, arrays)
+    return paths.assign_attrs(
+        origin=str(start),
+        card=fit.attrs["card"],
+        card_name=fit.attrs["card_name"],
+        data_hash=fit.attrs["data_hash"],
+        seed=seed,
+    )
+
+
+def _instant(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
+    if origin is None:
+        return quotes["time"].values.max().astype("datetime64[ns]")
+    return np.datetime64(origin, "ns")
+
+
+def _warn_of_hindsight(fit: xr.DataTree, start: np.datetime64) -> None:
+    learned = fit["constant_data"]["time"].values.max()
+    if learned > start:
+        warnings.warn(
+            f"the fit learned its parameters from quotes up to {learned:.19}, after the origin "
+            f"{start:.19}: states and carry use earlier quotes alone, parameters do not. For an "
+            "honest backtest fit bayesbasis.known_at(panel, origin).",
+            stacklevel=3,
+        )
+
+
+def _live(known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None) -> Array:
+    """Positions of the contracts to forecast."""
+    names = known["contract"].values.astype(str)
+    alive = known["expiry"].values > start
+    if contracts is None:
+        if not alive.any():
+            raise ValueError(
+                f"no contract is live at {start:.19}: the last expires at "
+                f"{known['expiry'].values.max():.19}. Take an earlier origin or a newer panel."
+            )
+        return np.flatnonzero(alive)
+    bad = [name for name in contracts if name not in names[alive]]
+    if bad or not contracts:
+        raise ValueError(
+            f"{', '.join(bad) or 'no contract'} cannot be forecast from {start:.19}; "
+            f"live there: {', '.join(names[alive]) or 'none'}"
+        )
+    return np.flatnonzero(np.isin(names, contracts))
+
+
+def _end(
+    known: xr.Dataset, live: Array, start: np.datetime64, horizon: str | np.timedelta64 | None
+) -> np.datetime64:
+    last = known["expiry"].values[live].max().astype("datetime64[ns]")
+    if horizon is None:
+        return last
+    length = pd.Timedelta(horizon).to_timedelta64()
+    if length <= np.timedelta64(0):
+        raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
+    return min(last, start + length)
+
+
+def _simulate(
+    spec: Spec, known: xr.Dataset, live: Array, state: Origin, times: Array, rng: Generator
+) -> dict[str, Array]:
+    """Simulate underlying by underlying; arrays have shape (draw, contract, step)."""
+    layout = lay_out(spec, known)
+    inputs = filter_inputs(spec, state.natural, np)
+    draws = len(inputs["noise"])
+    tau = _tau(known, live, times)
+    arrays = {
+        "basis": np.full((draws, *tau.shape), np.nan),
+        "deviation": np.full((draws, *tau.shape), np.nan),
+        "regime": np.full((draws, *tau.shape), -1, np.int8),
+        "carry": state.natural["carry"][:, live] * 0.01,
+    }
+    gaps = np.diff(times).astype(np.int64) / _YEAR_NS
+    groups = path_groups(spec, layout)
+    regimes = [
+        simulate_regimes(state.regime[:, path], inputs["rates"][:, group], gaps, rng)
+        for path, group in enumerate(groups)
+    ]
+    for u in np.unique(layout.contract_underlying[live]):
+        group = int(u) if layout.levels.underlyings else 0
+        path = regimes[int(u) if len(groups) > 1 else 0]
+        members = np.flatnonzero(layout.contract_underlying[live] == u)
+        phi, variance = _moves(spec, state, live[members], tau[members], group)
+        deviation, quote = simulate_deviations(
+            state.level[:, live[members]],
+            state.spread[:, live[members]],
+            phi,
+            variance,
+            np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1),
+            inputs["correlation"][:, group],
+            inputs["tail"][:, group],
+            inputs["noise"][:, group],
+            rng,
+        )
+        contract = np.broadcast_to(live[members, None], tau[members].shape)
+        fair = spec.equilibrium.level(state.natural, contract, tau[members])
+        ended = np.isnan(tau[members])
+        arrays["deviation"][:, members] = np.where(ended, np.nan, deviation)
+        arrays["basis"][:, members] = fair + quote
+        arrays["regime"][:, members] = np.where(ended, -1, path[:, None, :] + 1)
+    quoted = state.tau[live] == tau[:, 0]
+    arrays["basis"][:, quoted, 0] = state.basis[live[quoted]]
+    return arrays
+
+
+def _tau(known: xr.Dataset, live: Array, times: Array) -> Array:
+    """Time to expiry on the grid, shape (contract, step); missing after expiry."""
+    expiry = known["expiry"].values[live].astype("datetime64[ns]")
+    left = (expiry[:, None] - times).astype(np.int64) / _YEAR_NS
+    return np.where(left >= 0, left, np.nan)
+
+
+def _moves(
+    spec: Spec, state: Origin, contracts: Array, tau: Array, group: int
+) -> tuple[Array, Array]:
+    """``φ`` and ``v`` from the last quote to the origin and along the grid."""
+    start = np.concatenate([state.tau[contracts, None], tau[:, :-1]], axis=1)
+    moving = start > tau
+    phi = np.ones((len(state.level), *tau.shape))
+    variance = np.zeros_like(phi)
+    pairs, row = np.unique(
+        np.stack([start[moving], tau[moving]]), axis=1, return_inverse=True
+    )
+    tables = transitions(spec, state.natural, pairs[0], pairs[1], group)
+    phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
+    return phi, variance
+
+
+def _dataset(
+    known: xr.Dataset, live: Array, times: Array, posterior: xr.Dataset, arrays: dict[str, Array]
+) -> xr.Dataset:
+    tau = _tau(known, live, times)
+    stamps = np.where(np.isnan(tau), np.datetime64("NaT"), times)
+    sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
+    named = {
+        "basis": ("log basis as quoted", "1"),
+        "deviation": ("deviation from equilibrium", "1"),
+        "regime": ("volatility regime, 1 the calmest; -1 after expiry", "1"),
+        "carry": ("carry", "1/year"),
+    }
+    variables = {}
+    for name, (long_name, units) in named.items():
+        value = arrays[name].reshape(*sizes, *arrays[name].shape[1:])
+        own = ("contract", "step")[: value.ndim - 2]
+        attrs = {"long_name": long_name, "units": units}
+        variables[name] = (("chain", "draw", *own), value, attrs)
+    chosen = known[["underlying", "venue", "kind", "expiry"]].isel(contract=live).coords
+    coords = {
+        "chain": posterior["chain"].values,
+        "draw": posterior["draw"].values,
+        "step": np.arange(len(times)),
+        "time": (("contract", "step"), stamps.astype("datetime64[ns]")),
+        "tau": (("contract", "step"), tau, {"units": "year", "long_name": "time to expiry"}),
+    }
+    coords |= {name: chosen[name] for name in ("contract", "underlying", "venue", "kind", "expiry")}
+    return xr.Dataset(variables, coords)

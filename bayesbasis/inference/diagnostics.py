@@ -1,0 +1,131 @@
+"""Diagnosis of a fit: what is wrong, with which parameter, and what to do."""
+
+from dataclasses import dataclass
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+RHAT_LIMIT = 1.01
+ESS_LIMIT = 400.0
+BFMI_LIMIT = 0.3
+DEPTH_SHARE_LIMIT = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Convergence of a fit.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per scalar: ``r_hat``, ``ess_bulk``, ``ess_tail`` and Monte Carlo errors.
+    divergences : int
+        Divergent transitions after tuning.
+    depth_share : float
+        Share of draws at the maximum tree depth.
+    bfmi : tuple of float
+        Energy fraction of missing information, per chain.
+    problems : tuple of str
+        What is wrong and what to do; empty if all is well.
+    """
+
+    table: pd.DataFrame
+    divergences: int
+    depth_share: float
+    bfmi: tuple[float, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        """Sum up in a few lines."""
+        worst = (
+            f"R-hat at most {self.table['r_hat'].max():.3f}, "
+            f"bulk ESS at least {self.table['ess_bulk'].min():.0f}, "
+            f"tail ESS at least {self.table['ess_tail'].min():.0f} "
+            f"over {len(self.table)} scalars, {self.divergences} divergences, "
+            f"E-BFMI at least {min(self.bfmi, default=np.nan):.2f}"
+        )
+        verdict = "converged" if self.ok else "not to be trusted yet"
+        return "\n".join([f"{verdict}: {worst}", *(f"- {p}" for p in self.problems)])
+
+
+def diagnose(fit: xr.DataTree) -> Diagnosis:
+    """Check R-hat, effective sample sizes, divergences, tree depth and energy of a fit.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`.
+
+    Returns
+    -------
+    Diagnosis
+        Its text names what is wrong with which parameter and what to do.
+
+    References
+    ----------
+    Vehtari et al. (2021), doi 10.1214/20-BA1221; Betancourt (2016), arXiv 1604.00695.
+    """
+    table = az.summary(fit, var_names=None, kind="diagnostics", round_to="none").astype(float)
+    stats = fit["sample_stats"].to_dataset()
+    divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    at_limit = "reached_max_treedepth" in stats
+    depth_share = float(stats["reached_max_treedepth"].mean()) if at_limit else 0.0
+    bfmi = tuple(np.atleast_1d(az.bfmi(fit)["energy"].values)) if "energy" in stats else ()
+    problems = [
+        *_mixing(table, chains=stats.sizes["chain"]),
+        *_trajectories(divergences, depth_share, bfmi),
+    ]
+    return Diagnosis(table, divergences, depth_share, bfmi, tuple(problems))
+
+
+def _mixing(table: pd.DataFrame, *, chains: int) -> list[str]:
+    problems = []
+    if chains < 2:
+        problems.append("one chain cannot be checked against another: run at least 4 chains")
+    stuck = table[table["r_hat"] > RHAT_LIMIT].sort_values("r_hat", ascending=False)
+    if len(stuck):
+        problems.append(
+            f"chains disagree on {_named(stuck, 'r_hat', '.3f')} (R-hat above {RHAT_LIMIT}): "
+            "draw and tune for longer; if it stays, use fewer regimes or narrower priors"
+        )
+    for column, part in (("ess_bulk", "centre"), ("ess_tail", "tails")):
+        thin = table[table[column] < ESS_LIMIT].sort_values(column)
+        if len(thin):
+            problems.append(
+                f"the {part} of {_named(thin, column, '.0f')} rest on fewer than {ESS_LIMIT:.0f} "
+                "effective draws: take more draws"
+            )
+    return problems
+
+
+def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...]) -> list[str]:
+    problems = []
+    if divergences:
+        problems.append(
+            f"{divergences} divergent transitions: a region of the posterior may be missing; "
+            'refit with sampler={"target_accept": 0.95}'
+        )
+    if depth_share > DEPTH_SHARE_LIMIT:
+        problems.append(
+            f"{depth_share:.0%} of draws ran into the maximum tree depth: "
+            'refit with sampler={"maxdepth": 12}, or narrow a prior that the data do not inform'
+        )
+    if bfmi and min(bfmi) < BFMI_LIMIT:
+        problems.append(
+            f"energy moves slowly (E-BFMI {min(bfmi):.2f}, below {BFMI_LIMIT}): tune for longer, "
+            "or narrow the priors of the spreads (carry_between_contracts, between_underlyings)"
+        )
+    return problems
+
+
+def _named(rows: pd.DataFrame, column: str, form: str, most: int = 3) -> str:
+    names = [f"{name} ({value:{form}})" for name, value in rows[column].head(most).items()]
+    more = len(rows) - most
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,100 @@
+"""Posterior draws as the arrays the filter reads, one draw after another."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.layout import Layout
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.filter import Parameters
+from bayesbasis.process.quadrature import Steps, split_by_stiffness
+
+Array = NDArray[Any]
+
+_CHUNK = 256
+
+
+def natural_draws(spec: Spec, posterior: xr.Dataset) -> dict[str, Array]:
+    """Parameters of every draw, chains one after another, as `parameters` shapes them.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    posterior : xarray.Dataset
+        Dims chain, draw and the parameters' own.
+
+    Returns
+    -------
+    dict of ndarray, shape (chain * draw, group, ...)
+        The group axis is there for parameters of the whole market too.
+    """
+    natural = {}
+    for name, variable in posterior.data_vars.items():
+        own = tuple(dim for dim in variable.dims if dim not in ("chain", "draw"))
+        value = variable.transpose("chain", "draw", *own).values
+        value = value.reshape(-1, *value.shape[2:])
+        has_group = bool(own) and own[0] in ("underlying", "venue", "contract")
+        scalar = str(name).startswith("carry") or str(name).endswith(("_market", "_between"))
+        natural[str(name)] = value if has_group or scalar else value[:, None]
+    return natural
+
+
+def transitions(
+    spec: Spec, natural: Mapping[str, Array], start: Array, end: Array, group: int
+) -> tuple[Array, Array]:
+    """``φ`` and ``v`` of moves for every draw.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    natural : mapping
+        From `natural_draws`.
+    start, end : ndarray, shape (move,)
+        Time to expiry before and after, years.
+    group : int
+        Parameter group.
+
+    Returns
+    -------
+    phi, variance : ndarray, shape (draw, move)
+    """
+    draws = len(natural["noise"])
+    phi, variance = np.empty((draws, len(start))), np.empty((draws, len(start)))
+    easy = split_by_stiffness(start, end)
+    for kind in (easy, ~easy):
+        steps = Steps.between(start[kind], end[kind])
+        for first in range(0, draws, _CHUNK):
+            chunk = slice(first, first + _CHUNK)
+            own = {name: natural[name][chunk, group, None] for name in spec.law.parameters}
+            phi[chunk, kind], variance[chunk, kind] = spec.law.transition(own, steps, np)
+    return phi, variance
+
+
+def filter_parameters(
+    spec: Spec, layout: Layout, natural: Mapping[str, Array]
+) -> Iterator[Parameters]:
+    """Yield what the filter takes, draw by draw.
+
+    Moves are evaluated for a chunk of draws at once, to bound memory.
+    """
+    count = len(natural["noise"])
+    for start in range(0, count, _CHUNK):
+        chunk = {name: value[start : start + _CHUNK] for name, value in natural.items()}
+        tables = []
+        for steps, group in zip(layout.moves, layout.move_group, strict=True):
+            own = {name: chunk[name][:, group] for name in spec.law.parameters}
+            tables.append(spec.law.transition(own, steps, np))
+        phi, variance = (np.concatenate(both, axis=1) for both in zip(*tables, strict=True))
+        inputs = filter_inputs(spec, chunk, np)
+        level = spec.equilibrium.level(chunk, layout.contract, layout.tau)
+        for d in range(len(phi)):
+            rest = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}
+            yield Parameters(
+                deviation=layout.basis - level[d], phi=phi[d], variance=variance[d], **rest
+            )

@@ -1,0 +1,149 @@
+"""The log posterior as a compiled function that threads can run side by side."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytensor
+import xarray as xr
+from numpy.typing import NDArray
+from pytensor.compile.mode import NUMBA, Mode
+from pytensor.graph.replace import graph_replace
+from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
+from pytensor.link.numba.dispatch.basic import numba_njit
+from pytensor.link.numba.linker import NumbaLinker
+
+from bayesbasis.model.graph import build, data_arrays
+from bayesbasis.model.hierarchy import Levels
+from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.spec import Spec
+
+Array = NDArray[Any]
+
+
+class _ThreadedLinker(NumbaLinker):
+    """Numba code that lets go of the interpreter lock, so that chains run in threads."""
+
+    def jit_compile(self, fn_and_cache: Any) -> Any:
+        function, key = fn_and_cache
+        if key is not None:
+            # The cache does not know this option by itself: without a key of its own, code that
+            # was cached holding the lock would be loaded here.
+            CACHED_SRC_FUNCTIONS[function.py_func] = f"{key}_nogil"
+        return numba_njit(
+            function.py_func, final_function=True, cache=key is not None, nogil=True
+        )
+
+
+@dataclass(frozen=True)
+class LogPosterior:
+    """Log posterior density and its gradient at a flat vector of the standard normals.
+
+    Parameters
+    ----------
+    evaluate : callable
+        The compiled code: variables, then data; returns value and gradients.
+    shapes : dict
+        Shape of each variable, in order.
+    data : tuple of ndarray
+        The arrays of the panel.
+    """
+
+    evaluate: Callable[..., Any]
+    shapes: dict[str, tuple[int, ...]]
+    data: tuple[Array, ...]
+
+    @property
+    def size(self) -> int:
+        """Length of the flat vector."""
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def split(self, flat: Array) -> dict[str, Array]:
+        """Cut flat vectors, shape (..., size), into the variables."""
+        variables, start = {}, 0
+        for name, shape in self.shapes.items():
+            stop = start + int(np.prod(shape))
+            variables[name] = flat[..., start:stop].reshape((*flat.shape[:-1], *shape))
+            start = stop
+        return variables
+
+    def __call__(self, flat: Array) -> tuple[float, Array]:
+        """Return the log density, up to a constant, and its gradient."""
+        value, *gradient = self.evaluate(*self.split(flat).values(), *self.data)
+        return float(value), np.concatenate([np.ravel(slope) for slope in gradient])
+
+
+def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
+    """Compile the posterior of a panel, or take what was compiled for another.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    panel : xarray.Dataset
+        From `make_panel`.
+
+    Returns
+    -------
+    LogPosterior
+
+    Notes
+    -----
+    The graph depends on the model and on which levels of the hierarchy are in use, not on the data:
+    within one process a second panel costs nothing, in another process code is read from disk.
+    """
+    layout = lay_out(spec, panel)
+    evaluate, names, dims = _compile(spec, layout.levels, _Example(panel))
+    arrays = data_arrays(layout)
+    shapes = {
+        name: tuple(len(layout.coords[dim]) for dim in dims[name]) for name in names.variables
+    }
+    data = tuple(_read(name, arrays, layout) for name in names.data)
+    return LogPosterior(evaluate, shapes, data)
+
+
+@dataclass(frozen=True)
+class _Names:
+    variables: tuple[str, ...]
+    data: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Example:
+    """A panel to build a graph on. All are alike: the graph does not depend on the data."""
+
+    panel: xr.Dataset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Example)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=32)
+def _compile(
+    spec: Spec, levels: Levels, example: _Example
+) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
+    model = build(spec, example.panel)
+    variables = model.value_vars
+    value = model.logp()
+    outputs = [value, *pytensor.grad(value, variables)]
+    shared = [
+        x for x in pytensor.graph.traversal.graph_inputs(outputs)
+        if isinstance(x, pytensor.compile.SharedVariable)
+    ]  # fmt: skip
+    data = [x.type(name=x.name) for x in shared]
+    outputs = graph_replace(outputs, dict(zip(shared, data, strict=True)))
+    mode = Mode(_ThreadedLinker(), NUMBA.provided_optimizer)
+    function = pytensor.function([*variables, *data], outputs, mode=mode, on_unused_input="ignore")
+    names = _Names(tuple(x.name for x in variables), tuple(x.name for x in data))
+    dims = {name: model.named_vars_to_dims.get(name, ()) for name in names.variables}
+    return function.vm.jit_fn, names, dims
+
+
+def _read(name: str, arrays: dict[str, Array], layout: Layout) -> Array:
+    """Find the data of a graph's input: an array, or the length of a dim."""
+    return arrays[name] if name in arrays else np.asarray(len(layout.coords[name]))

@@ -1,0 +1,245 @@
+"""Fitting: from a specification and a panel to a posterior that knows where it came from."""
+
+import json
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import bayesbasis
+from bayesbasis.data.panel import panel_hash
+from bayesbasis.inference.diagnostics import Diagnosis, diagnose
+from bayesbasis.inference.posterior import LogPosterior, log_posterior
+from bayesbasis.inference.states import pointwise
+from bayesbasis.model.cards import write_card
+from bayesbasis.model.graph import build
+from bayesbasis.model.hierarchy import dims, parameters
+from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.spec import Spec
+
+Array = NDArray[Any]
+
+_UNITS = {
+    "half_life": ("day", "half-life of the expiry-free mean reversion"),
+    "anchor": ("1", "pull of expiry γ"),
+    "volatility_exponent": ("1", "volatility exponent η in time to expiry"),
+    "volatility": ("bp/day**0.5", "volatility 30 days from expiry"),
+    "stay": ("day", "expected stay in a regime"),
+    "jump": ("1", "logit weight of the regime jumped to"),
+    "noise": ("day", "quote noise, in days of diffusion 30 days from expiry"),
+    "correlation": ("1", "correlation of shocks across the curve"),
+    "tail": ("1", "degrees of freedom of shocks"),
+    "carry": ("%/year", "carry"),
+}
+_KEPT_STATS = {
+    "diverging": "diverging",
+    "depth": "tree_depth",
+    "tree_depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "reached_max_treedepth": "reached_max_treedepth",
+    "energy": "energy",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+    "mean_tree_accept": "acceptance_rate",
+    "acceptance_rate": "acceptance_rate",
+    "logp": "lp",
+    "lp": "lp",
+}
+
+
+def fit(
+    spec: Spec,
+    panel: xr.Dataset,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int,
+    sampler: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Sample the posterior of a panel and diagnose it.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    panel : xarray.Dataset
+        From `make_panel`.
+    draws, tune, chains : int
+        Draws kept and discarded per chain, and chains; they run in parallel.
+    seed : int
+        Same seed, card and data give the same draws, on any number of cores.
+    sampler : mapping, optional
+        ``{"backend": "nutpie"}`` by default; ``"pymc"``, ``"numpyro"`` or ``"blackjax"`` call
+        `pymc.sample`. Every other key goes to the sampler, for instance ``target_accept``.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior`` (dims chain, draw and the parameters' own), ``sample_stats``,
+        ``log_likelihood`` (one-step log densities by event), and ``constant_data`` (the panel).
+        Attrs: ``card``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s``, ``diagnosis``.
+
+    Raises
+    ------
+    ValueError
+        If draws, tune or chains is not positive, or the backend is unknown.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> panel, _ = bb.make_panel(bb.simulate_market(seed=1).prices)
+    >>> fit = bb.fit(bb.load_card("anchored"), panel, seed=1, progress=False)  # doctest: +SKIP
+    """
+    for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    started = time.perf_counter()
+    options = dict(sampler or {})
+    backend = options.pop("backend", "nutpie")
+    run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
+    if backend == "nutpie":
+        flat, stats = _sample_nutpie(log_posterior(spec, panel), run, options)
+    elif backend in ("pymc", "numpyro", "blackjax"):
+        flat, stats = _sample_pymc(spec, panel, backend, run, options)
+    else:
+        raise ValueError(
+            f"unknown sampler backend {backend!r}; choose nutpie, pymc, numpyro or blackjax"
+        )
+    return assemble(spec, panel, flat, stats, seed=seed, started=started)
+
+
+def assemble(
+    spec: Spec, panel: xr.Dataset, flat: Array, stats: xr.Dataset, *, seed: int, started: float
+) -> xr.DataTree:
+    """Turn raw draws into a fit: parameters, one-step densities, diagnosis and provenance.
+
+    Parameters
+    ----------
+    spec, panel
+        What was fitted.
+    flat : ndarray, shape (chain, draw, size)
+        Draws of the standard normals, in the order of `LogPosterior.shapes`.
+    stats : xarray.Dataset
+        Sampler statistics, dims chain and draw.
+    seed : int
+        Seed of the run.
+    started : float
+        `time.perf_counter` at the start.
+    """
+    layout = lay_out(spec, panel)
+    posterior = _posterior(spec, layout, log_posterior(spec, panel).split(flat))
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": stats,
+            "log_likelihood": pointwise(spec, layout, posterior),
+            "constant_data": panel,
+        }
+    )
+    tree.attrs = {
+        "card": write_card(spec),
+        "card_name": spec.name,
+        "data_hash": panel_hash(panel),
+        "seed": seed,
+        "versions": json.dumps(_versions()),
+    }
+    diagnosis: Diagnosis = diagnose(tree)
+    tree.attrs["diagnosis"] = str(diagnosis)
+    tree.attrs["wall_time_s"] = time.perf_counter() - started
+    return tree
+
+
+def _posterior(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Dataset:
+    natural = parameters(
+        spec, layout.levels, raw, layout.contract_underlying, layout.contract_venue, np
+    )
+    variables = {}
+    for name, own in dims(spec, layout.levels).items():
+        value = natural[name]
+        # A parameter of the whole market has a group axis of length one that no dim names.
+        value = value.reshape(value.shape[:2] + value.shape[value.ndim - len(own) :])
+        base = name.removesuffix("_market").removesuffix("_between")
+        units, long_name = _UNITS.get("carry" if base.startswith("carry") else base, ("1", base))
+        attrs = {"units": "1" if name.endswith("_between") else units, "long_name": long_name}
+        variables[name] = (("chain", "draw", *own), value, attrs)
+    sizes = {"chain": next(iter(raw.values())).shape[0], "draw": next(iter(raw.values())).shape[1]}
+    used = {dim for dims_, *_ in variables.values() for dim in dims_}
+    coords = {dim: labels for dim, labels in layout.coords.items() if dim in used}
+    coords |= {dim: np.arange(size) for dim, size in sizes.items()}
+    return xr.Dataset(variables, coords)
+
+
+def _sample_nutpie(
+    target: LogPosterior, run: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Array, xr.Dataset]:
+    import nutpie
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    # The first call links the code; done here, it is not done once in every thread.
+    target(np.zeros(target.size))
+    compiled = from_pyfunc(
+        ndim=target.size,
+        make_logp_fn=lambda: target,
+        make_expand_fn=lambda *_: lambda flat: {"raw": flat},
+        expanded_dtypes=[np.dtype("float64")],
+        expanded_shapes=[(target.size,)],
+        expanded_names=["raw"],
+        dims={"raw": ("variable",)},
+        coords={"variable": np.arange(target.size)},
+    )
+    tree = nutpie.sample(
+        compiled,
+        draws=run["draws"],
+        tune=run["tune"],
+        chains=run["chains"],
+        seed=run["seed"],
+        progress_bar=run["progress"],
+        save_warmup=False,
+        **options,
+    )
+    return tree["posterior"]["raw"].values, _statistics(tree["sample_stats"].to_dataset())
+
+
+def _sample_pymc(
+    spec: Spec,
+    panel: xr.Dataset,
+    backend: str,
+    run: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> tuple[Array, xr.Dataset]:
+    import pymc as pm
+
+    with build(spec, panel) as model:
+        tree = pm.sample(
+            draws=run["draws"],
+            tune=run["tune"],
+            chains=run["chains"],
+            random_seed=run["seed"],
+            progressbar=run["progress"],
+            nuts_sampler=backend,
+            compute_convergence_checks=False,
+            **options,
+        )
+    posterior = tree["posterior"]
+    raw = [posterior[x.name].values for x in model.free_RVs]
+    flat = np.concatenate([x.reshape(*x.shape[:2], -1) for x in raw], axis=-1)
+    return flat, _statistics(tree["sample_stats"].to_dataset())
+
+
+def _statistics(stats: xr.Dataset) -> xr.Dataset:
+    """Keep the statistics that diagnosis reads, under ArviZ's names."""
+    kept = {old: new for old, new in _KEPT_STATS.items() if old in stats}
+    return stats[list(kept)].rename({old: new for old, new in kept.items() if old != new})
+
+
+def _versions() -> dict[str, str]:
+    packages = ("pymc", "pytensor", "nutpie", "numpy", "numba", "xarray", "arviz")
+    return {"bayesbasis": bayesbasis.__version__} | {name: version(name) for name in packages}

@@ -1,0 +1,134 @@
+"""Hidden states: regimes and deviations, filtered and smoothed, with draws."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.model.cards import read_card
+from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.filter import Parameters, Schedule, States
+
+Array = NDArray[Any]
+
+
+def pointwise(spec: Spec, layout: Layout, posterior: xr.Dataset) -> xr.Dataset:
+    """One-step log density of every event under every draw.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``basis`` (chain, draw, event) with coords ``event_time``, ``event_underlying`` and
+        ``event_size``, the quotes scored together.
+    """
+    natural = natural_draws(spec, posterior)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(layout.event_time))
+    density = np.empty((shape[0] * shape[1], shape[2]))
+    for d, p in enumerate(filter_parameters(spec, layout, natural)):
+        density[d] = sweep(layout.schedule, p).states.log_density
+    attrs = {"units": "1", "long_name": "one-step log density of the quotes of an event"}
+    return xr.Dataset(
+        {"basis": (("chain", "draw", "event"), density.reshape(shape), attrs)},
+        {"chain": posterior["chain"], "draw": posterior["draw"], **_event_coords(layout)},
+    )
+
+
+def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
+    """Filter and smooth the hidden states of a fit's panel.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`.
+    draws : int
+        Posterior draws to run, spread evenly over the chains.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims chain, draw, ``obs`` (as in the panel), ``event`` (one time and underlying) and
+        ``regime``: ``regime_filtered`` and ``regime_smoothed`` (probabilities, by event),
+        ``deviation_filtered`` and ``deviation_smoothed`` (posterior means given a draw, by quote;
+        log units).
+
+    Notes
+    -----
+    Regime probabilities are exact under the model's likelihood. Deviations are those of the
+    scale-free filter, smoothed by Rauch, Tung and Striebel (1965), doi 10.2514/3.3166.
+    """
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; it must be at least 1")
+    spec = read_card(fit.attrs["card"])
+    panel = fit["constant_data"].to_dataset()
+    layout = lay_out(spec, panel)
+    posterior = thin(fit["posterior"].to_dataset(), draws)
+    natural = natural_draws(spec, posterior)
+    filtered, smoothed, level, level_smoothed = [], [], [], []
+    back = np.argsort(layout.order)
+    for p in filter_parameters(spec, layout, natural):
+        result = sweep(layout.schedule, p)
+        filtered.append(result.states.filtered)
+        smoothed.append(result.states.filtered * result.future)
+        level.append(result.states.level[back])
+        level_smoothed.append(_smooth(layout.schedule, p, result.states)[back])
+    sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
+    variables = {
+        "regime_filtered": (("event", "regime"), filtered, "P(regime | quotes so far)"),
+        "regime_smoothed": (("event", "regime"), smoothed, "P(regime | all quotes)"),
+        "deviation_filtered": (("obs",), level, "deviation given quotes so far"),
+        "deviation_smoothed": (("obs",), level_smoothed, "deviation given all quotes"),
+    }
+    return xr.Dataset(
+        {
+            name: (
+                ("chain", "draw", *own),
+                np.stack(values).reshape((*sizes, *values[0].shape)),
+                {"units": "1", "long_name": text},
+            )
+            for name, (own, values, text) in variables.items()
+        },
+        {
+            "chain": posterior["chain"],
+            "draw": posterior["draw"],
+            "regime": layout.coords["regime"],
+            "time": panel["time"],
+            "contract_index": panel["contract_index"],
+            **_event_coords(layout),
+        },
+    )
+
+
+def thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
+    """Keep about `draws` draws, the same number from every chain, evenly spread."""
+    per_chain = -(-draws // posterior.sizes["chain"])
+    if per_chain >= posterior.sizes["draw"]:
+        return posterior
+    return posterior.isel(draw=np.linspace(0, posterior.sizes["draw"] - 1, per_chain).astype(int))
+
+
+def _event_coords(layout: Layout) -> dict[str, Any]:
+    names = np.array(layout.underlyings, dtype=object)[layout.event_underlying].astype(str)
+    size = layout.schedule.event_stop - layout.schedule.event_start
+    return {
+        "event_time": ("event", layout.event_time),
+        "event_underlying": ("event", names),
+        "event_size": ("event", size),
+    }
+
+
+def _smooth(s: Schedule, p: Parameters, states: States) -> Array:
+    """Rauch-Tung-Striebel pass over the scale-free filter of every contract."""
+    smoothed = states.level.copy()
+    for i in range(len(smoothed) - 1, -1, -1):
+        before = s.previous[i]
+        if before < 0:
+            continue
+        phi, spread = p.phi[s.step[i]], states.spread[before]
+        predicted = phi * phi * spread + p.variance[s.step[i]]
+        gain = phi * spread / predicted
+        smoothed[before] += gain * (smoothed[i] - phi * states.level[before])
+    return smoothed

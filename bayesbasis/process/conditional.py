@@ -1,0 +1,122 @@
+"""Carry of contracts given everything else: what their own quotes say of it."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesbasis.process.adjoint import Sweep, sweep
+from bayesbasis.process.filter import Parameters, Schedule
+
+Array = NDArray[Any]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def carry_information(
+    s: Schedule, p: Parameters, result: Sweep, tau: Array, column: Array, columns: int
+) -> tuple[Array, Array]:
+    r"""Score and expected information of the log likelihood by contracts' carry.
+
+    Innovations are linear in carry, and the Kalman filter runs on their sensitivities ``h`` as it
+    runs on deviations. Given the weights that regimes and tails put on every event,
+
+    .. math:: g = -\sum_i \frac{∂ \ln L}{∂ z_i} τ_i, \qquad
+              J = \sum_t w_t\, H_t^\top C^{-1} H_t
+
+    Parameters
+    ----------
+    s, p : Schedule, Parameters
+        The panel and one draw.
+    result : Sweep
+        Of that panel and draw.
+    tau : ndarray, shape (obs,)
+        Time to expiry in years, in order of events.
+    column : ndarray of int64, shape (obs,)
+        Column of the contract of each quote; -1 for contracts whose carry is given.
+    columns : int
+        How many contracts have a column.
+
+    Returns
+    -------
+    score : ndarray, shape (columns,)
+    information : ndarray, shape (columns, columns)
+        Per (1/year) and its square.
+    """
+    score, information = np.zeros(columns), np.zeros((columns, columns))
+    level, shock, total = np.zeros(len(tau)), np.zeros(len(tau)), np.zeros(columns)
+    for i in range(len(tau)):
+        if column[i] >= 0:
+            score[column[i]] -= result.gradient.deviation[i] * tau[i]
+    for i in s.first:
+        level[i] = tau[i]
+    for t in range(len(s.event_start)):
+        start, stop = s.event_start[t], s.event_stop[t]
+        u, n = s.group[start], stop - start
+        weight = -2.0 * result.by_distance[t] / (1.0 - p.correlation[u])
+        share = p.correlation[u] / (1.0 + p.correlation[u] * (n - 1))
+        for i in range(start, stop):
+            before, root = s.previous[i], result.states.root[i]
+            phi, gain = p.phi[s.step[i]], 1.0 - p.noise[u] * root * root
+            innovation = tau[i] - phi * level[before]
+            level[i] = phi * level[before] + gain * innovation
+            shock[i] = innovation * root
+        for i in range(start, stop):
+            if column[i] < 0:
+                continue
+            information[column[i], column[i]] += weight * shock[i] * shock[i]
+            for j in range(start, stop):
+                if column[j] >= 0:
+                    cross = weight * share * shock[i] * shock[j]
+                    information[column[i], column[j]] -= cross
+    return score, information
+
+
+def draw_carry(
+    s: Schedule,
+    p: Parameters,
+    tau: Array,
+    column: Array,
+    centre: Array,
+    spread: float,
+    normal: Array,
+    iterations: int = 4,
+) -> Array:
+    """Draw contracts' carry given one draw of everything else.
+
+    The conditional density is Gaussian up to the weights of regimes and tails. A few steps of
+    expectation-maximisation find its mode, and the expected information there its spread.
+
+    Parameters
+    ----------
+    s, p : Schedule, Parameters
+        The panel and one draw; the deviations in `p` leave out the carry to be drawn.
+    tau, column : ndarray, shape (obs,)
+        As in `carry_information`.
+    centre : ndarray, shape (columns,)
+        Mean of the population that each contract comes from, per year.
+    spread : float
+        Its standard deviation, per year.
+    normal : ndarray, shape (columns,)
+        Standard normals that become the draw.
+    iterations : int
+        Steps of expectation-maximisation.
+
+    Returns
+    -------
+    ndarray, shape (columns,)
+        Carry per year.
+    """
+    carry = centre.copy()
+    chosen = column >= 0
+    for _ in range(iterations):
+        deviation = p.deviation.copy()
+        deviation[chosen] -= carry[column[chosen]] * tau[chosen]
+        here = p._replace(deviation=deviation)
+        score, information = carry_information(
+            s, here, sweep(s, here), tau, column, len(centre)
+        )
+        precision = information + np.eye(len(centre)) / spread**2
+        carry = carry + np.linalg.solve(precision, score - (carry - centre) / spread**2)
+    root = np.linalg.cholesky(precision)
+    return carry + np.linalg.solve(root.T, normal)
