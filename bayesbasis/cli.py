@@ -42,10 +42,10 @@ class OneLineErrors(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
-            raise complaint(error, BAD_INPUT) from error
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise complaint(error, FAILED) from error
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            if ctx.params["traceback"]:
+                raise
+            raise complaint(error) from error
 
 
 class ManyProbabilities(TyperCommand):
@@ -96,6 +96,9 @@ def cli(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error comes from.")
+    ] = False,
 ) -> None:
     """Bayesian convergence bands for the futures basis, from prices to expiry."""
 
@@ -116,12 +119,12 @@ def demo(
     with step("simulate a market"):
         prices, _ = bb.simulate_market(seed=seed)
         panel, _ = bb.make_panel(prices)
-        known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(30, "D"))
+        known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(120, "D"))
     tree = bb.fit(bb.load_card("anchored-regimes"), known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))
-        states, half_lives = bb.filter_states(tree), bb.half_life(tree)
+        states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
         _write_table(prices, out / "prices.csv")
         bb.save(tree, out / "fit.nc")
@@ -201,7 +204,7 @@ def forecast(
         tree = bb.load(fit)
     with step("forecast every live contract to its expiry"):
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=sorted(prob))
-        states, half_lives = bb.filter_states(tree), bb.half_life(tree)
+        states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
         _write_bands(bands, out)
     _print_live(tree["constant_data"].to_dataset(), bands, states, half_lives)
@@ -220,11 +223,12 @@ def step(doing: str) -> Iterator[None]:
     progress.print(f"[green]✓[/] {escape(doing)} [dim]{seconds:.1f} s[/]", highlight=False)
 
 
-def complaint(error: Exception, code: int) -> typer.Exit:
+def complaint(error: Exception) -> typer.Exit:
     """Print an error as one line and return the exit to raise."""
     message = " ".join(str(error).split()) or type(error).__name__
     progress.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    return typer.Exit(code)
+    mendable = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError)
+    return typer.Exit(BAD_INPUT if mendable else FAILED)
 
 
 def repeat_flag(args: list[str], flag: str) -> list[str]:
@@ -253,6 +257,12 @@ def _is_number(arg: str) -> bool:
 
 def _advise(tree: xr.DataTree) -> None:
     progress.print(escape(str(bb.diagnose(tree))), highlight=False)
+
+
+def _half_lives(tree: xr.DataTree, bands: xr.Dataset) -> xr.Dataset:
+    """Half-lives from every day of the longest-lived contract."""
+    longest = np.nanmax(bands["tau"].values)
+    return bb.half_life(tree, np.arange(1, np.ceil(365 * longest) + 1) / 365)
 
 
 def _print_live(

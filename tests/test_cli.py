@@ -29,8 +29,8 @@ def assert_one_line(result: Result, code: int) -> str:
 @pytest.fixture(scope="module")
 def prices(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("prices") / "prices.csv"
-    frame, _ = bb.simulate_market(seed=1)
-    frame.to_csv(path, index=False)
+    frame, _ = bb.simulate_market(seed=1, quarters=3)
+    frame[frame["time"] < "2022-09-01"].to_csv(path, index=False)
     return path
 
 
@@ -108,6 +108,20 @@ def test_prices_without_an_expiry_are_one_line_and_code_2(prices, tmp_path):
 def test_an_unknown_card_is_one_line_and_code_2(prices, tmp_path):
     result = run("fit", prices, "--model", "anchored-regime", "--out", tmp_path / "fit.nc")
     assert "anchored-regimes" in assert_one_line(result, 2)
+
+
+def test_a_traceback_is_there_for_the_asking(tmp_path):
+    result = run("--traceback", "audit", tmp_path / "nowhere.csv")
+    assert isinstance(result.exception, ValueError)
+
+
+def test_work_that_fails_is_one_line_and_code_1(prices, tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the sampler\ngave up")
+
+    monkeypatch.setattr(bb, "fit", fail)
+    result = run("fit", prices, "--out", tmp_path / "fit.nc")
+    assert assert_one_line(result, 1) == "error: the sampler gave up"
 
 
 def test_a_folder_that_is_not_there_is_said_before_the_work_begins(prices, tmp_path):

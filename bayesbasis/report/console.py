@@ -74,7 +74,7 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['basis']:.1f}",
             f"{row['fair']:.1f}",
             f"{row['lower']:.1f} to {row['upper']:.1f}" if np.isfinite(row["lower"]) else "",
-            f"{row['half_life']:.1f}",
+            f"{row['half_life']:.1f}" if np.isfinite(row["half_life"]) else "to expiry",
             f"{row['regime']} ({row['probability']:.0%})",
         )
     return view

@@ -68,10 +68,16 @@ def plot_bands(
     Raises
     ------
     ValueError
-        Where `x` is neither, or `bands` hold no contract.
+        Where `x` is neither, `bands` hold no contract, or they are of the deviation and a panel of
+        quotes comes with them.
     """
     if x not in ("time", "tau"):
         raise ValueError(f'x is {x!r}: give "time" for dates or "tau" for days to expiry')
+    if panel is not None and bands.attrs["variable"] != "basis":
+        raise ValueError(
+            f"these are bands of the {bands.attrs['variable']}, quotes are of the basis: "
+            'leave the panel out, or take bands(paths, variable="basis")'
+        )
     if bands.sizes["contract"] == 0:
         raise ValueError("the bands hold no contract: forecast at least one live contract")
     figure, axes = small_multiples(bands.sizes["contract"])
@@ -84,7 +90,9 @@ def plot_bands(
         _draw_horizontal(ax, x)
         days = one["tau"].values[0] * DAYS_PER_YEAR
         panel_title(ax, f"{one['contract'].item()}, {days:.0f} days left")
-    label(figure, axes, x="days to expiry" if x == "tau" else "", y="basis (bp)")
+    label(
+        figure, axes, x="days to expiry" if x == "tau" else "", y=f"{bands.attrs['variable']} (bp)"
+    )
     headline(figure, _bands_headline(bands))
     legend(figure, axes)
     return figure
@@ -156,7 +164,7 @@ def plot_half_life(half_lives: xr.Dataset, *, prob: Sequence[float] = (0.5, 0.9)
 
 def _draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
     along = _along(one["time"].values, one["tau"].values, x)
-    basis = one[["interval", "median", "equilibrium"]] * BASIS_POINTS
+    basis = one[["interval", "median"]] * BASIS_POINTS
     kind = {"hdi": "highest density", "eti": "forecast"}[one.attrs["interval_kind"]]
     levels = np.sort(one["prob"].values)[::-1]
     for level, tint in zip(levels, tints(levels.size), strict=True):
@@ -165,8 +173,8 @@ def _draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
         name = f"{100 * level:g} % {kind}"
         ax.fill_between(along, lower, upper, color=tint, linewidth=0, label=name)
     dashes = (0, (4, 2))
-    fair, median = basis["equilibrium"].values, basis["median"].values
-    ax.plot(along, median, color=BLUE, linewidth=1.4, label="median")
+    ax.plot(along, basis["median"].values, color=BLUE, linewidth=1.4, label="median")
+    fair = one["equilibrium"].values * BASIS_POINTS if "equilibrium" in one else 0 * one["tau"]
     ax.plot(along, fair, color=VERMILLION, linewidth=1.1, linestyle=dashes, label="fair basis")
     ax.axvline(along[0], color=GREY, linewidth=0.8)
 
@@ -203,7 +211,8 @@ def _bands_headline(bands: xr.Dataset) -> str:
     origin = np.datetime_as_string(np.datetime64(bands.attrs["origin"]), unit="m")
     count = bands.sizes["contract"]
     contracts = "the live contract" if count == 1 else f"{count} live contracts"
-    return f"Basis of {contracts}, to expiry, as seen on {origin.replace('T', ' ')} UTC"
+    variable = bands.attrs["variable"].capitalize()
+    return f"{variable} of {contracts}, to expiry, as seen on {origin.replace('T', ' ')} UTC"
 
 
 def _draw_contracts(ax: Axes, panel: xr.Dataset, underlying: str) -> None:
@@ -239,11 +248,17 @@ def _draw_probabilities(ax: Axes, probability: xr.DataArray) -> None:
 
 
 def _draw_half_life(ax: Axes, days: np.ndarray, draws: np.ndarray, prob: Sequence[float]) -> None:
-    for level, tint in zip(sorted(prob, reverse=True), tints(len(prob)), strict=True):
-        lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
+    levels = sorted(prob, reverse=True)
+    tails = [(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]
+    # Half-lives are infinite where expiry comes first: no quantile may mix two of them.
+    found = np.quantile(draws, [*tails, 0.5], axis=(0, 1), method="inverted_cdf")
+    top = 1.05 * found[np.isfinite(found)].max(initial=0)
+    *edges, median = np.minimum(found, 2 * top)
+    for number, (level, tint) in enumerate(zip(levels, tints(len(levels)), strict=True)):
+        lower, upper = edges[2 * number : 2 * number + 2]
         name = f"{100 * level:g} % posterior"
         ax.fill_between(days, lower, upper, color=tint, linewidth=0, label=name)
-    ax.plot(days, np.median(draws, axis=(0, 1)), color=BLUE, linewidth=1.6, label="median")
-    ax.set_ylim(0, 1.05 * max(ax.get_ylim()))
-    ax.set_xlim(days.max(), 0)
+    ax.plot(days, median, color=BLUE, linewidth=1.6, label="median")
     ax.plot(days, days, color=GREY, linewidth=1.0, linestyle=":", label="time left")
+    ax.set_ylim(0, top or None)
+    ax.set_xlim(days.max(), 0)

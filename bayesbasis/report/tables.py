@@ -38,8 +38,9 @@ def live_table(
     pd.DataFrame
         A row a contract, in the order of `bands`: ``underlying``, ``contract``, ``days`` to
         expiry, ``basis``, ``fair``, ``lower`` and ``upper`` in bp (the last two NaN for a contract
-        that is nearer to expiry than `days_left`), ``half_life`` in days (posterior median),
-        ``regime``, the most probable one, and its ``probability``.
+        that is nearer to expiry than `days_left`), ``half_life`` in days (posterior median at the
+        nearest ``tau``, infinite where expiry comes first), ``regime``, the most probable one, and
+        its ``probability``.
 
     Raises
     ------
@@ -136,6 +137,5 @@ def _likeliest_regime(
 
 
 def _half_life_at(half_lives: xr.Dataset, underlying: str, tau: float) -> float:
-    median = half_lives["half_life"].sel(underlying=underlying).median(("chain", "draw"))
-    curve = median.sortby("tau")
-    return float(np.interp(tau, curve["tau"].values, curve.values))
+    draws = half_lives["half_life"].sel(underlying=underlying).sel(tau=tau, method="nearest")
+    return float(draws.median())

@@ -79,7 +79,7 @@ def make_bands(panel: xr.Dataset, prob: tuple[float, ...] = (0.5, 0.9)) -> xr.Da
             "time": (("contract", "step"), time),
             "tau": (("contract", "step"), tau),
         },
-        attrs={"origin": str(ORIGIN), "interval_kind": "eti", "card": "test", "seed": 1},
+        attrs={"origin": str(ORIGIN), "interval_kind": "eti", "variable": "basis"},
     )
 
 
