@@ -174,9 +174,8 @@ def _simulate_underlying(
     gaps = np.diff(times.values).astype("timedelta64[ns]").astype(np.int64) / (
         _DAYS_PER_YEAR * 86_400e9
     )
-    rates = np.asarray(
-        generator(np.array(market.stay) / _DAYS_PER_YEAR, _uniform_jumps(count)), dtype=float
-    ).reshape(count, count)
+    jump = (1.0 - np.eye(count)) / max(count - 1, 1)
+    rates = generator(np.array(market.stay) / _DAYS_PER_YEAR, jump, count)
     first = rng.choice(count, p=stationary(rates))
     path = simulate_regimes(np.array([first]), rates[None], gaps, rng)[0]
     spot = _simulate_spot(market, path, gaps, _SPOT_START.get(name, 100.0), rng)
@@ -205,10 +204,6 @@ def _simulate_underlying(
         path + 1,
         dict(zip(labels, carry, strict=True)),
     )
-
-
-def _uniform_jumps(count: int) -> Array:
-    return (1.0 - np.eye(count)) / max(count - 1, 1)
 
 
 def _simulate_spot(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,19 +60,28 @@ class LogPosterior:
         """Length of the flat vector."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
+    @cached_property
+    def cuts(self) -> tuple[tuple[slice, tuple[int, ...]], ...]:
+        """Where each variable lies in the flat vector, and its shape."""
+        stops = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
+        starts = np.concatenate([[0], stops[:-1]])
+        slices = (slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True))
+        return tuple(zip(slices, self.shapes.values(), strict=True))
+
     def split(self, flat: Array) -> dict[str, Array]:
         """Cut flat vectors, shape (..., size), into the variables."""
-        variables, start = {}, 0
-        for name, shape in self.shapes.items():
-            stop = start + int(np.prod(shape))
-            variables[name] = flat[..., start:stop].reshape((*flat.shape[:-1], *shape))
-            start = stop
-        return variables
+        leading = flat.shape[:-1]
+        pieces = (flat[..., cut].reshape(leading + shape) for cut, shape in self.cuts)
+        return dict(zip(self.shapes, pieces, strict=True))
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
         """Return the log density, up to a constant, and its gradient."""
-        value, *gradient = self.evaluate(*self.split(flat).values(), *self.data)
-        return float(value), np.concatenate([np.ravel(slope) for slope in gradient])
+        variables = [flat[cut].reshape(shape) for cut, shape in self.cuts]
+        value, *gradient = self.evaluate(*variables, *self.data)
+        out = np.empty(flat.shape)
+        for (cut, shape), slope in zip(self.cuts, gradient, strict=True):
+            out[cut] = slope if len(shape) < 2 else slope.ravel()
+        return float(value), out
 
 
 def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:

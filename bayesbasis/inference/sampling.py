@@ -95,7 +95,8 @@ def fit(
     Examples
     --------
     >>> import bayesbasis as bb
-    >>> panel, _ = bb.make_panel(bb.simulate_market(seed=1).prices)
+    >>> prices, truth = bb.simulate_market(seed=1)
+    >>> panel, audit = bb.make_panel(prices)
     >>> fit = bb.fit(bb.load_card("anchored"), panel, seed=1, progress=False)  # doctest: +SKIP
     """
     for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):

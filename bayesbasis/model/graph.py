@@ -41,8 +41,8 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     Examples
     --------
     >>> import bayesbasis as bb
-    >>> market = bb.simulate_market(seed=1)
-    >>> panel, _ = bb.make_panel(market.prices)
+    >>> prices, truth = bb.simulate_market(seed=1)
+    >>> panel, audit = bb.make_panel(prices)
     >>> model = bb.build(bb.load_card("anchored-regimes"), panel)
     >>> model["half_life"].ndim
     1

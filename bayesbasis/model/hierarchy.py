@@ -192,15 +192,16 @@ def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
         # place[k, m, j] is one where the m-th regime other than k is j.
         place = np.stack([np.delete(np.eye(count), k, axis=0) for k in range(count)])
         jump = (weight[..., None] * place).sum(-2)
-    return generator(natural["stay"] / DAYS_PER_YEAR, jump)
+    return generator(natural["stay"] / DAYS_PER_YEAR, jump, count)
 
 
 def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
     """Volatility of every regime from that of the calmest and the ratios above one."""
-    volatility = [calmest]
-    for k in range(count - 1):
-        volatility.append(volatility[-1] * ratio[..., k])
-    return xp.stack(volatility, axis=-1)
+    if count == 1:
+        return calmest[..., None]
+    # Regime k is above the calmest by the first k ratios.
+    climbed = np.tri(count, count - 1, -1)
+    return calmest[..., None] * xp.exp((xp.log(ratio)[..., None, :] * climbed).sum(-1))
 
 
 def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:

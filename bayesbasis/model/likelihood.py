@@ -6,10 +6,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import numba
 import numpy as np
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -18,8 +16,6 @@ from pytensor.link.numba.dispatch import basic as numba_basic
 from bayesbasis.process import adjoint, elementary, filter, regimes, shocks
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import Parameters, Schedule
-
-Array = NDArray[Any]
 
 _SCHEDULE = len(Schedule._fields)
 INPUTS = (
@@ -46,11 +42,17 @@ class FilterLogLikelihood(Op):
 
     def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernels."""
-        schedule = Schedule(*inputs[:_SCHEDULE])
-        for storage, result in zip(
-            output_storage, _evaluate(schedule, *inputs[_SCHEDULE:]), strict=True
-        ):
-            storage[0] = result
+        schedule, given = inputs[:_SCHEDULE], dict(zip(INPUTS, inputs[_SCHEDULE:], strict=True))
+        easy = len(given["phi_easy"])
+        for name in ("phi", "variance"):
+            given[name] = np.concatenate([given.pop(f"{name}_easy"), given.pop(f"{name}_hard")])
+        result = sweep(Schedule(*schedule), Parameters(**given))
+        slopes = result.gradient._asdict()
+        for name in ("phi", "variance"):
+            slopes[f"{name}_easy"], slopes[f"{name}_hard"] = np.split(slopes[name], [easy])
+        output_storage[0][0] = np.asarray(result.value)
+        for storage, name in zip(output_storage[1:], INPUTS, strict=True):
+            storage[0] = slopes[name]
 
     def pullback(
         self,
@@ -79,39 +81,6 @@ def kernel_version() -> int:
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 
-@numba.njit(cache=True)
-def _evaluate(
-    schedule: Schedule,
-    deviation: Array,
-    phi_easy: Array,
-    phi_hard: Array,
-    variance_easy: Array,
-    variance_hard: Array,
-    noise: Array,
-    correlation: Array,
-    tail: Array,
-    scale: Array,
-    rates: Array,
-) -> tuple[Array, ...]:
-    # The two kinds of moves are joined here: in the graph it would cost thirty nodes to learn how
-    # to take the gradient apart again.
-    easy = len(phi_easy)
-    moves = easy + len(phi_hard)
-    phi, variance = np.empty(moves), np.empty(moves)
-    for i in range(moves):
-        phi[i] = phi_easy[i] if i < easy else phi_hard[i - easy]
-        variance[i] = variance_easy[i] if i < easy else variance_hard[i - easy]
-    result = sweep(
-        schedule,
-        Parameters(deviation, phi, variance, noise, correlation, tail, scale, rates),
-    )
-    g = result.gradient
-    return (
-        np.asarray(result.value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],
-        g.variance[easy:], g.noise, g.correlation, g.tail, g.scale, g.rates,
-    )  # fmt: skip
-
-
 @numba_basic.register_funcify_default_op_cache_key(FilterLogLikelihood)
 def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
     @numba_basic.numba_njit
@@ -119,10 +88,22 @@ def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
         (previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain,
          deviation, phi_easy, phi_hard, variance_easy, variance_hard,
          noise, correlation, tail, scale, rates) = inputs  # fmt: skip
-        return _evaluate(
+        # The two kinds of moves are joined here: in the graph it would cost thirty nodes to learn
+        # how to take the gradient apart again.
+        easy = len(phi_easy)
+        moves = easy + len(phi_hard)
+        phi, variance = np.empty(moves), np.empty(moves)
+        for i in range(moves):
+            phi[i] = phi_easy[i] if i < easy else phi_hard[i - easy]
+            variance[i] = variance_easy[i] if i < easy else variance_hard[i - easy]
+        result = sweep(
             Schedule(previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain),
-            deviation, phi_easy, phi_hard, variance_easy, variance_hard,
-            noise, correlation, tail, scale, rates,
+            Parameters(deviation, phi, variance, noise, correlation, tail, scale, rates),
+        )
+        g = result.gradient
+        return (
+            np.asarray(result.value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],
+            g.variance[easy:], g.noise, g.correlation, g.tail, g.scale, g.rates,
         )  # fmt: skip
 
     return filter_log_likelihood, kernel_version()

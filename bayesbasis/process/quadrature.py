@@ -141,5 +141,5 @@ def _panels(edges: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]
     lower, upper = np.log(edges[:, :-1, None]), np.log(edges[:, 1:, None])
     half = 0.5 * (upper - lower)
     nodes = np.exp(lower + half * (points + 1.0))
-    shape = (len(edges), -1)
+    shape = (len(edges), count * (edges.shape[1] - 1))
     return nodes.reshape(shape), (half * weights * nodes).reshape(shape)

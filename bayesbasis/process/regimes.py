@@ -37,7 +37,7 @@ class Regimes:
             )
 
 
-def generator(stay: Any, jump: Any) -> Any:
+def generator(stay: Any, jump: Any, count: int) -> Any:
     r"""Generator of the chain from expected stays and the regimes jumped to.
 
     .. math:: A_{kj} = \frac{p_{kj}}{s_k}\ (j \ne k), \qquad A_{kk} = -\frac{1}{s_k}
@@ -48,13 +48,14 @@ def generator(stay: Any, jump: Any) -> Any:
         Expected stay ``s_k`` in years.
     jump : array, shape (..., K, K)
         Where the chain goes when it leaves; rows sum to one, the diagonal is zero.
+    count : int
+        Number of regimes ``K``; a single one is never left.
 
     Returns
     -------
     array, shape (..., K, K)
         Rates per year; rows sum to zero.
     """
-    count = jump.shape[-1]
     return (jump - np.eye(count)) / stay[..., None] if count > 1 else 0.0 * stay[..., None]
 
 
