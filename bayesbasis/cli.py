@@ -25,6 +25,7 @@ import bayesbasis as bb
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 BAD_INPUT = 2
 FAILED = 1
@@ -114,12 +115,15 @@ def demo(
 
     Writes prices.csv, fit.nc, bands.csv and three figures, and prints a table of live contracts.
     """
+    from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
+
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     with step("simulate a market"):
-        prices, _ = bb.simulate_market(seed=seed)
+        # Listed for nine months, a contract a quarter: three of them are live at any time.
+        prices, _ = bb.simulate_market(seed=seed, underlyings=["BTC"], listed_days=273)
         panel, _ = bb.make_panel(prices)
-        known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(120, "D"))
+        known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(205, "D"))
     tree = bb.fit(bb.load_card("anchored-regimes"), known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
@@ -129,7 +133,14 @@ def demo(
         _write_table(prices, out / "prices.csv")
         bb.save(tree, out / "fit.nc")
         _write_bands(bands, out / "bands.csv")
-        _write_figures(panel, bands, states, half_lives, out)
+        _write_figures(
+            {
+                "bands": plot_bands(bands, panel),
+                "regimes": plot_regimes(states, known),
+                "half-life": plot_half_life(half_lives),
+            },
+            out,
+        )
     _print_live(known, bands, states, half_lives)
     seconds = time.perf_counter() - started
     progress.print(f"{panel.sizes['obs']:,} quotes to bands in {seconds:.0f} s, all in {out}")
@@ -219,8 +230,11 @@ def step(doing: str) -> Iterator[None]:
     started = time.perf_counter()
     with progress.status(doing):
         yield
-    seconds = time.perf_counter() - started
-    progress.print(f"[green]✓[/] {escape(doing)} [dim]{seconds:.1f} s[/]", highlight=False)
+    _done(doing, time.perf_counter() - started)
+
+
+def _done(what: str, seconds: float) -> None:
+    progress.print(f"[green]✓[/] {escape(what)} [dim]{seconds:.1f} s[/]", highlight=False)
 
 
 def complaint(error: Exception) -> typer.Exit:
@@ -256,7 +270,8 @@ def _is_number(arg: str) -> bool:
 
 
 def _advise(tree: xr.DataTree) -> None:
-    progress.print(escape(str(bb.diagnose(tree))), highlight=False)
+    _done(f"sample {tree.attrs['card_name']}", tree.attrs["wall_time_s"])
+    progress.print(escape(tree.attrs["diagnosis"]), highlight=False)
 
 
 def _half_lives(tree: xr.DataTree, bands: xr.Dataset) -> xr.Dataset:
@@ -313,16 +328,7 @@ def _write_bands(bands: xr.Dataset, out: Path) -> None:
         _write_table(bands_table(bands), out)
 
 
-def _write_figures(
-    panel: xr.Dataset, bands: xr.Dataset, states: xr.Dataset, half_lives: xr.Dataset, out: Path
-) -> None:
-    from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
-
-    figures = {
-        "bands": plot_bands(bands, panel),
-        "regimes": plot_regimes(states, panel),
-        "half-life": plot_half_life(half_lives),
-    }
+def _write_figures(figures: dict[str, Figure], out: Path) -> None:
     for name, figure in figures.items():
         with replacing(out / f"{name}.png") as whole:
             figure.savefig(whole)

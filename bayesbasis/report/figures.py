@@ -193,7 +193,8 @@ def _draw_quotes(
     basis = quotes["basis"].values * BASIS_POINTS
     ax.plot(along[before], basis[before], color=GREY, linewidth=1.0, label="quotes so far")
     if after.any():
-        ax.plot(along[after], basis[after], "o", color=INK, ms=2.6, mew=0, label="what happened")
+        size = 2.8 if after.sum() <= 60 else 1.9
+        ax.plot(along[after], basis[after], "o", color=INK, ms=size, mew=0, label="what happened")
 
 
 def _draw_horizontal(ax: Axes, x: Horizontal) -> None:
