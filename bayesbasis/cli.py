@@ -7,7 +7,6 @@ that ``--help`` is quick.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 import bayesbasis as bb
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
-    from matplotlib.figure import Figure
 
 BAD_INPUT = 2
 FAILED = 1
@@ -116,6 +113,7 @@ def demo(
     Writes prices.csv, fit.nc, bands.csv and three figures, and prints a table of live contracts.
     """
     from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
+    from bayesbasis.report.files import write_bands, write_figures, write_table
 
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -130,10 +128,10 @@ def demo(
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
-        _write_table(prices, out / "prices.csv")
+        write_table(prices, out / "prices.csv")
         bb.save(tree, out / "fit.nc")
-        _write_bands(bands, out / "bands.csv")
-        _write_figures(
+        write_bands(bands, out / "bands.csv")
+        write_figures(
             {
                 "bands": plot_bands(bands, panel),
                 "regimes": plot_regimes(states, known),
@@ -181,7 +179,7 @@ def fit(
     timezone: Timezone = None,
 ) -> None:
     """Sample a model's posterior given prices, diagnose it, and save it."""
-    _require_folder(out)
+    _require_place(out, (".nc",))
     spec = bb.load_card(model)
     with step(f"read {prices}"):
         panel, _ = bb.make_panel(bb.read_prices(prices, timezone=timezone))
@@ -208,16 +206,16 @@ def forecast(
     seed: Seed = 1,
 ) -> None:
     """Forecast every live contract to its expiry, write the bands and sum them up."""
-    _require_folder(out)
-    if out.suffix not in (".csv", ".parquet", ".nc"):
-        raise ValueError(f"--out {out} ends in {out.suffix!r}: use .csv, .parquet or .nc")
+    from bayesbasis.report.files import write_bands
+
+    _require_place(out, (".csv", ".parquet", ".nc"))
     with step(f"read {fit}"):
         tree = bb.load(fit)
     with step("forecast every live contract to its expiry"):
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=sorted(prob))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
-        _write_bands(bands, out)
+        write_bands(bands, out)
     _print_live(tree["constant_data"].to_dataset(), bands, states, half_lives)
 
 
@@ -291,44 +289,11 @@ def _print_live(
     results.print(live_view(live, origin=bands.attrs["origin"], prob=prob))
 
 
-# Files ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a place to write to, which takes that of `path` only once it is whole."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bayesbasis-") as folder:
-        whole = Path(folder) / path.name
-        yield whole
-        whole.replace(path)
-
-
-def _require_folder(out: Path) -> None:
+def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a place that cannot be written to before the work is done, not after."""
+    if out.suffix not in suffixes:
+        raise ValueError(f"--out {out} ends in {out.suffix!r}: use {' or '.join(suffixes)}")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"--out {out}: there is no folder {out.parent}; make it first")
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
-
-
-def _write_table(table: pd.DataFrame, out: Path) -> None:
-    with replacing(out) as whole:
-        if out.suffix == ".csv":
-            table.to_csv(whole, index=False)
-        else:
-            table.to_parquet(whole, index=False)
-
-
-def _write_bands(bands: xr.Dataset, out: Path) -> None:
-    from bayesbasis.report.tables import bands_table
-
-    if out.suffix == ".nc":
-        with replacing(out) as whole:
-            bands.to_netcdf(whole, engine="h5netcdf")
-    else:
-        _write_table(bands_table(bands), out)
-
-
-def _write_figures(figures: dict[str, Figure], out: Path) -> None:
-    for name, figure in figures.items():
-        with replacing(out / f"{name}.png") as whole:
-            figure.savefig(whole)

@@ -158,7 +158,7 @@ class _Book:
 def _expiries(start: pd.Timestamp, quarters: int) -> pd.DatetimeIndex:
     """Last Friday of each quarter, 08:00."""
     ends = pd.date_range(start, periods=quarters, freq="QE")
-    fridays = ends - pd.to_timedelta((ends.dayofweek - 4) % 7, unit="D")
+    fridays = ends - pd.to_timedelta((ends.day_of_week - 4) % 7, unit="D")
     return pd.DatetimeIndex(fridays.normalize() + pd.Timedelta(hours=8))
 
 

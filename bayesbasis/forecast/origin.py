@@ -81,6 +81,7 @@ def states_at(
     if fresh.any():
         natural["carry"][:, fresh] = _draw_carry(spec, layout, natural, fresh, rng)
     last, final = _last_quotes(layout), _last_events(spec, layout)
+    groups = path_groups(spec, layout)
     level, spread = np.empty((len(carry), len(last))), np.empty((len(carry), len(last)))
     probability = np.empty((len(carry), len(final), spec.regimes.count))
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
@@ -88,7 +89,7 @@ def states_at(
         level[d], spread[d] = states.level[last], states.spread[last]
         for path, event in enumerate(final):
             probability[d, path] = (
-                states.filtered[event] if event >= 0 else stationary(p.rates[0])
+                states.filtered[event] if event >= 0 else stationary(p.rates[groups[path]])
             )
     regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
     return Origin(natural, level, spread, layout.tau[last], layout.basis[last], regime)
@@ -104,22 +105,28 @@ def path_groups(spec: Spec, layout: Layout) -> list[int]:
 def _aligned(
     fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array]
 ) -> dict[str, Array]:
-    """Put the group axis of every parameter in the order of the underlyings of the origin."""
-    known = sorted(set(fit["constant_data"]["underlying"].values.astype(str)))
-    strangers = sorted(set(layout.underlyings) - set(known))
-    if strangers:
-        raise ValueError(
-            f"the fit knows no underlying {', '.join(strangers)}, only {', '.join(known)}; "
-            "fit a panel that holds them, or leave them out"
-        )
-    rows = [known.index(name) for name in layout.underlyings]
-    pooled = spec.pooling.underlyings and len(known) > 1
+    """Pick parameters of the underlyings and venues that are quoted at the origin, in order."""
+    underlyings = _rows(fit, "underlying", layout.underlyings)
+    venues = _rows(fit, "venue", layout.coords["venue"])
+    rows = {"underlying": underlyings, "venue": venues}
     aligned = {}
     for name, value in natural.items():
-        grouped = value.ndim > 1 and name != "carry" and name != "carry_venue"
-        own = pooled and grouped and value.shape[1] == len(known)
-        aligned[name] = value[:, rows] if own else value
+        dim = next(iter(fit["posterior"][name].dims[2:]), None)
+        own = dim in rows and value.shape[1] > 1
+        aligned[name] = value[:, rows[dim]] if own else value
     return aligned
+
+
+def _rows(fit: xr.DataTree, dim: str, wanted: list[str]) -> list[int]:
+    """Positions of underlyings or venues among those that the fit has parameters of."""
+    known = sorted(set(fit["constant_data"][dim].values.astype(str)))
+    strangers = sorted(set(wanted) - set(known))
+    if strangers:
+        raise ValueError(
+            f"the fit knows no {dim} {', '.join(strangers)}, only {', '.join(known)}; "
+            "fit a panel that holds them, or leave them out"
+        )
+    return [known.index(name) for name in wanted]
 
 
 def _carry_of_fit(

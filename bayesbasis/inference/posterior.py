@@ -22,6 +22,8 @@ from bayesbasis.model.spec import Spec
 
 Array = NDArray[Any]
 
+_HALF_LOG_TWO_PI = 0.5 * np.log(2.0 * np.pi)
+
 
 class _ThreadedLinker(NumbaLinker):
     """Numba code that lets go of the interpreter lock, so that chains run in threads."""
@@ -41,10 +43,12 @@ class _ThreadedLinker(NumbaLinker):
 class LogPosterior:
     """Log posterior density and its gradient at a flat vector of the standard normals.
 
+    The prior is that of standard normals, so it is added here rather than compiled.
+
     Parameters
     ----------
     evaluate : callable
-        The compiled code: variables, then data; returns value and gradients.
+        The compiled log likelihood: variables, then data; returns value and gradients.
     shapes : dict
         Shape of each variable, in order.
     data : tuple of ndarray
@@ -55,7 +59,7 @@ class LogPosterior:
     shapes: dict[str, tuple[int, ...]]
     data: tuple[Array, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length of the flat vector."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
@@ -75,13 +79,13 @@ class LogPosterior:
         return dict(zip(self.shapes, pieces, strict=True))
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
-        """Return the log density, up to a constant, and its gradient."""
+        """Return the log density and its gradient."""
         variables = [flat[cut].reshape(shape) for cut, shape in self.cuts]
         value, *gradient = self.evaluate(*variables, *self.data)
-        out = np.empty(flat.shape)
+        slopes = -flat
         for (cut, shape), slope in zip(self.cuts, gradient, strict=True):
-            out[cut] = slope if len(shape) < 2 else slope.ravel()
-        return float(value), out
+            slopes[cut] += slope if len(shape) < 2 else slope.ravel()
+        return float(value) - 0.5 * float(flat @ flat) - self.size * _HALF_LOG_TWO_PI, slopes
 
 
 def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
@@ -138,7 +142,7 @@ def _compile(
 ) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
     model = build(spec, example.panel)
     variables = model.value_vars
-    value = model.logp()
+    value = model.logp(vars=model.potentials)
     outputs = [value, *pytensor.grad(value, variables)]
     shared = [
         x for x in pytensor.graph.traversal.graph_inputs(outputs)

@@ -57,8 +57,8 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
         *("days", "basis", "fair", "band", "half-life", "regime"),
         title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
         caption=(
-            "days: to expiry; basis, fair basis and band in bp; half-life in days\n"
-            f"band: {prob:.0%} of forecasts for 7 days before expiry; regime 1 is the calmest"
+            "basis, fair basis and band in bp; days and half-life in days\n"
+            f"band: {prob:.0%} of forecasts, 7 days before expiry; regime 1: calmest"
         ),
         box=SIMPLE_HEAD,
         pad_edge=False,
