@@ -110,7 +110,7 @@ def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...])
     if divergences:
         problems.append(
             f"{divergences} divergent transitions: a region of the posterior may be missing; "
-            'refit with sampler={"target_accept": 0.95}'
+            'refit with sampler={"target_accept": 0.99}'
         )
     if depth_share > DEPTH_SHARE_LIMIT:
         problems.append(

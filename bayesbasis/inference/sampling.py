@@ -35,6 +35,8 @@ _UNITS = {
     "tail": ("1", "degrees of freedom of shocks"),
     "carry": ("%/year", "carry"),
 }
+# Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
+_TARGET_ACCEPT = 0.95
 _KEPT_STATS = {
     "diverging": "diverging",
     "depth": "tree_depth",
@@ -76,7 +78,8 @@ def fit(
         Same seed, card and data give the same draws, on any number of cores.
     sampler : mapping, optional
         ``{"backend": "nutpie"}`` by default; ``"pymc"``, ``"numpyro"`` or ``"blackjax"`` call
-        `pymc.sample`. Every other key goes to the sampler, for instance ``target_accept``.
+        `pymc.sample`. Every other key goes to the sampler, for instance ``target_accept``, 0.95
+        unless given.
     progress : bool
         Show a progress bar.
 
@@ -103,7 +106,7 @@ def fit(
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be at least 1")
     started = time.perf_counter()
-    options = dict(sampler or {})
+    options = {"target_accept": _TARGET_ACCEPT} | dict(sampler or {})
     backend = options.pop("backend", "nutpie")
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
     if backend == "nutpie":
