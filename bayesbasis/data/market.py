@@ -72,7 +72,7 @@ class Market:
 
 
 def simulate_market(
-    market: Market = Market(),  # noqa: B008 - a frozen value
+    market: Market = Market(),
     *,
     seed: int,
     underlyings: Sequence[str] = ("BTC", "ETH"),
@@ -206,9 +206,7 @@ def _simulate_underlying(
     )
 
 
-def _simulate_spot(
-    market: Market, path: Array, gaps: Array, first: float, rng: Generator
-) -> Array:
+def _simulate_spot(market: Market, path: Array, gaps: Array, first: float, rng: Generator) -> Array:
     """Geometric Student-t random walk whose volatility follows the regimes."""
     volatility = 0.01 * np.array(market.spot_volatility)[path[1:]]
     tail = np.full(len(gaps), market.tail)

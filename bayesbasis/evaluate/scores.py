@@ -30,11 +30,11 @@ def log_score(fit: xr.DataTree) -> float:
     Densities condition on the past, parameters on all data: this compares models on the panel they
     were fitted to, and is no leave-one-out.
     """
-    density = fit["log_likelihood"]["basis"]
+    density = fit["log_likelihood"].to_dataset()["basis"]
     values = density.stack(sample=("chain", "draw")).transpose("sample", "event").values
     best = values.max(axis=0)
     mean = best + np.log(np.exp(values - best).mean(axis=0))
-    return float(mean.sum() / density["event_size"].sum())
+    return float(mean.sum() / density["event_size"].values.sum())
 
 
 def crps(paths: xr.Dataset, panel: xr.Dataset) -> xr.DataArray:
@@ -60,8 +60,8 @@ def crps(paths: xr.Dataset, panel: xr.Dataset) -> xr.DataArray:
     Gneiting & Raftery (2007), doi 10.1198/016214506000001437.
     """
     observed = outcomes(paths, panel)
-    ensemble = paths["basis"].stack(sample=("chain", "draw"))
-    ensemble = ensemble.transpose("contract", "step", "sample").values
+    stacked = paths["basis"].stack(sample=("chain", "draw"))
+    ensemble = stacked.transpose("contract", "step", "sample").values
     scored = np.isfinite(observed.values)
     score = np.full(observed.shape, np.nan)
     score[scored] = scoringrules.crps_ensemble(

@@ -65,7 +65,9 @@ def bands(
         result["equilibrium"] = paths["carry"].mean(sample) * paths["tau"]
     for name in result.data_vars:
         result[name].attrs = {"units": "1", "long_name": f"{name} of the {values.long_name}"}
-    kept = {name: paths.attrs[name] for name in ("origin", "card", "card_name", "data_hash", "seed")}
+    kept = {
+        name: paths.attrs[name] for name in ("origin", "card", "card_name", "data_hash", "seed")
+    }
     return result.assign_attrs(interval_kind=kind, variable=variable, **kept)
 
 
@@ -76,7 +78,9 @@ def _equal_tailed(values: xr.DataArray, levels: np.ndarray) -> xr.DataArray:
     return xr.DataArray(
         np.moveaxis(stacked, (0, 1), (-2, -1)),
         dims=("contract", "step", "prob", "bound"),
-        coords={name: c for name, c in values.coords.items() if not {"chain", "draw"} & set(c.dims)},
+        coords={
+            name: c for name, c in values.coords.items() if not {"chain", "draw"} & set(c.dims)
+        },
     )
 
 

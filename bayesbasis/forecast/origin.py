@@ -106,27 +106,27 @@ def _aligned(
     fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array]
 ) -> dict[str, Array]:
     """Pick parameters of the underlyings and venues that are quoted at the origin, in order."""
-    underlyings = _rows(fit, "underlying", layout.underlyings)
-    venues = _rows(fit, "venue", layout.coords["venue"])
-    rows = {"underlying": underlyings, "venue": venues}
-    aligned = {}
+    rows = {
+        "underlying": _rows(fit, "underlying", layout.underlyings),
+        "venue": _rows(fit, "venue", layout.coords["venue"]),
+    }
+    posterior, aligned = fit["posterior"].to_dataset(), {}
     for name, value in natural.items():
-        dim = next(iter(fit["posterior"][name].dims[2:]), None)
-        own = dim in rows and value.shape[1] > 1
-        aligned[name] = value[:, rows[dim]] if own else value
+        own = [row for dim, row in rows.items() if dim in posterior[name].dims]
+        aligned[name] = value[:, own[0]] if own and value.shape[1] > 1 else value
     return aligned
 
 
-def _rows(fit: xr.DataTree, dim: str, wanted: list[str]) -> list[int]:
+def _rows(fit: xr.DataTree, dim: str, wanted: list[str]) -> Array:
     """Positions of underlyings or venues among those that the fit has parameters of."""
-    known = sorted(set(fit["constant_data"][dim].values.astype(str)))
+    known = sorted(set(fit["constant_data"].to_dataset()[dim].values.astype(str)))
     strangers = sorted(set(wanted) - set(known))
     if strangers:
         raise ValueError(
             f"the fit knows no {dim} {', '.join(strangers)}, only {', '.join(known)}; "
             "fit a panel that holds them, or leave them out"
         )
-    return [known.index(name) for name in wanted]
+    return np.array([known.index(name) for name in wanted])
 
 
 def _carry_of_fit(
@@ -220,7 +220,9 @@ def _regimes_at(
         cumulative = probability[:, path].cumsum(-1)
         uniform = rng.random(len(cumulative))
         regime[:, path] = (uniform[:, None] > cumulative[:, :-1]).sum(-1)
-        elapsed = (start - layout.event_time[final[path]]).astype(np.int64) if final[path] >= 0 else 0
+        elapsed = (
+            (start - layout.event_time[final[path]]).astype(np.int64) if final[path] >= 0 else 0
+        )
         if elapsed > 0:
             moves = transition_matrices(rates[:, group], elapsed / _YEAR_NS)
             regime[:, path] = step_regimes(regime[:, path], moves, rng)

@@ -42,7 +42,9 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     """
     spec = read_card(fit.attrs["card"])
     posterior = fit["posterior"].to_dataset()
-    start = np.atleast_1d(np.arange(1.0, 121.0) / DAYS_PER_YEAR if tau is None else tau).astype(float)
+    start = np.atleast_1d(np.arange(1.0, 121.0) / DAYS_PER_YEAR if tau is None else tau).astype(
+        float
+    )
     if not (start > 0).all():
         raise ValueError(f"tau holds {start.min():g}; times to expiry are positive, in years")
     natural = natural_draws(spec, posterior)

@@ -108,7 +108,7 @@ def _instant(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) 
 
 
 def _warn_of_hindsight(fit: xr.DataTree, start: np.datetime64) -> None:
-    learned = fit["constant_data"]["time"].values.max()
+    learned = fit["constant_data"].to_dataset()["time"].values.max()
     if learned > start:
         warnings.warn(
             f"the fit learned its parameters from quotes up to {learned:.19}, after the origin "
@@ -145,7 +145,7 @@ def _end(
     if horizon is None:
         return last
     length = pd.Timedelta(horizon).to_timedelta64()
-    if length <= np.timedelta64(0):
+    if length <= np.timedelta64(0, "ns"):
         raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
     return min(last, start + length)
 
@@ -212,9 +212,7 @@ def _moves(
     moving = start > tau
     phi = np.ones((len(state.level), *tau.shape))
     variance = np.zeros_like(phi)
-    pairs, row = np.unique(
-        np.stack([start[moving], tau[moving]]), axis=1, return_inverse=True
-    )
+    pairs, row = np.unique(np.stack([start[moving], tau[moving]]), axis=1, return_inverse=True)
     tables = transitions(spec, state.natural, pairs[0], pairs[1], group)
     phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
     return phi, variance
@@ -224,7 +222,7 @@ def _dataset(
     known: xr.Dataset, live: Array, times: Array, posterior: xr.Dataset, arrays: dict[str, Array]
 ) -> xr.Dataset:
     tau = _tau(known, live, times)
-    stamps = np.where(np.isnan(tau), np.datetime64("NaT"), times)
+    stamps = np.where(np.isnan(tau), np.datetime64("NaT", "ns"), times)
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     named = {
         "basis": ("log basis as quoted", "1"),

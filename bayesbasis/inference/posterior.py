@@ -34,9 +34,7 @@ class _ThreadedLinker(NumbaLinker):
             # The cache does not know this option by itself: without a key of its own, code that
             # was cached holding the lock would be loaded here.
             CACHED_SRC_FUNCTIONS[function.py_func] = f"{key}_nogil"
-        return numba_njit(
-            function.py_func, final_function=True, cache=key is not None, nogil=True
-        )
+        return numba_njit(function.py_func, final_function=True, cache=key is not None, nogil=True)
 
 
 @dataclass(frozen=True)

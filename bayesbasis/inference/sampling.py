@@ -7,8 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import nutpie
+import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
+from nutpie.compiled_pyfunc import from_pyfunc
 
 import bayesbasis
 from bayesbasis.data.panel import panel_hash
@@ -174,19 +177,16 @@ def _posterior(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Datas
         units, long_name = _UNITS.get("carry" if base.startswith("carry") else base, ("1", base))
         attrs = {"units": "1" if name.endswith("_between") else units, "long_name": long_name}
         variables[name] = (("chain", "draw", *own), value, attrs)
-    sizes = {"chain": next(iter(raw.values())).shape[0], "draw": next(iter(raw.values())).shape[1]}
-    used = {dim for dims_, *_ in variables.values() for dim in dims_}
-    coords = {dim: labels for dim, labels in layout.coords.items() if dim in used}
-    coords |= {dim: np.arange(size) for dim, size in sizes.items()}
+    chains, draws = raw["carry_mean_raw"].shape
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    used = {dim for own, *_ in variables.values() for dim in own}
+    coords |= {dim: np.array(labels) for dim, labels in layout.coords.items() if dim in used}
     return xr.Dataset(variables, coords)
 
 
 def _sample_nutpie(
     target: LogPosterior, run: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Array, xr.Dataset]:
-    import nutpie
-    from nutpie.compiled_pyfunc import from_pyfunc
-
     # The first call links the code; done here, it is not done once in every thread.
     target(np.zeros(target.size))
     compiled = from_pyfunc(
@@ -219,8 +219,6 @@ def _sample_pymc(
     run: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[Array, xr.Dataset]:
-    import pymc as pm
-
     with build(spec, panel) as model:
         tree = pm.sample(
             draws=run["draws"],

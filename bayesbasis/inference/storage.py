@@ -6,8 +6,6 @@ from pathlib import Path
 
 import xarray as xr
 
-_ENGINE = "h5netcdf"
-
 
 def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Save a fit as netCDF, atomically: a crash leaves what was there before.
@@ -32,14 +30,10 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"folder {target.parent} does not exist; create it first")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        fit.to_netcdf(name, engine=_ENGINE)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        whole = Path(folder) / target.name
+        fit.to_netcdf(whole, engine="h5netcdf")
+        whole.replace(target)
     return target
 
 
@@ -66,11 +60,13 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     if not source.is_file():
         raise FileNotFoundError(f"no fit at {source}; save one with bayesbasis.save(fit, path)")
     try:
-        with xr.open_datatree(source, engine=_ENGINE) as tree:
+        with xr.open_datatree(source, engine="h5netcdf") as tree:
             fit = tree.load()
     except OSError as error:
         raise ValueError(f"{source} is not a netCDF file that bayesbasis.save wrote") from error
     missing = {"posterior", "constant_data"} - set(fit.children)
     if missing or "card" not in fit.attrs:
-        raise ValueError(f"{source} is not a fit: it lacks {', '.join(sorted(missing)) or 'a card'}")
+        raise ValueError(
+            f"{source} is not a fit: it lacks {', '.join(sorted(missing)) or 'a card'}"
+        )
     return fit

@@ -91,7 +91,9 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
     return arrays | layout.schedule._asdict()
 
 
-def _log_likelihood(spec: Spec, layout: Layout, natural: dict[str, Any], data: dict[str, Any]) -> Any:
+def _log_likelihood(
+    spec: Spec, layout: Layout, natural: dict[str, Any], data: dict[str, Any]
+) -> Any:
     level = spec.equilibrium.level(natural, data["contract_index"], data["tau"])
     inputs = filter_inputs(spec, natural, pt) | {"deviation": data["basis"] - level}
     for kind in _KINDS:

@@ -1,8 +1,8 @@
 """From standard normals to parameters: priors, pooling and ordering, stated once.
 
-The functions are plain arithmetic over an array namespace. The graph calls them with PyTensor; after
-sampling, the same functions turn raw draws into parameters with NumPy, all draws at once. Arrays may
-carry any leading sample dims.
+The functions are plain arithmetic over an array namespace. The graph calls them with PyTensor;
+after sampling, the same functions turn raw draws into parameters with NumPy, all draws at once.
+Arrays may carry any leading sample dims.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,11 @@ from bayesbasis.process.regimes import generator
 BASIS_POINT = 1e-4
 DAYS_PER_YEAR = 365.0
 
-_ELEMENTS = {"volatility_ratio": ("higher_regime",), "stay": ("regime",), "jump": ("regime", "other")}
+_ELEMENTS = {
+    "volatility_ratio": ("higher_regime",),
+    "stay": ("regime",),
+    "jump": ("regime", "other"),
+}
 _MARKET_ONLY = ("tail", "jump")
 
 
@@ -153,7 +157,7 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
             named |= {f"{name}_market": element, f"{name}_between": ()}
     named.pop("volatility_ratio", None)
     named["volatility"] = ("underlying", "regime")
-    scalars = ("carry_mean", "carry_between_contracts")
+    scalars: tuple[str, ...] = ("carry_mean", "carry_between_contracts")
     scalars += ("carry_between_venues",) if levels.venues else ()
     scalars += ("carry_between_underlyings",) if levels.underlyings else ()
     offsets = {"carry_venue": ("venue",)} if levels.venues else {}

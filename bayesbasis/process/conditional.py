@@ -44,7 +44,7 @@ def carry_information(
         Per (1/year) and its square.
     """
     score, information = np.zeros(columns), np.zeros((columns, columns))
-    level, shock, total = np.zeros(len(tau)), np.zeros(len(tau)), np.zeros(columns)
+    level, shock = np.zeros(len(tau)), np.zeros(len(tau))
     for i in range(len(tau)):
         if column[i] >= 0:
             score[column[i]] -= result.gradient.deviation[i] * tau[i]
@@ -113,9 +113,7 @@ def draw_carry(
         deviation = p.deviation.copy()
         deviation[chosen] -= carry[column[chosen]] * tau[chosen]
         here = p._replace(deviation=deviation)
-        score, information = carry_information(
-            s, here, sweep(s, here), tau, column, len(centre)
-        )
+        score, information = carry_information(s, here, sweep(s, here), tau, column, len(centre))
         precision = information + np.eye(len(centre)) / spread**2
         carry = carry + np.linalg.solve(precision, score - (carry - centre) / spread**2)
     root = np.linalg.cholesky(precision)

@@ -11,7 +11,6 @@ Moshier (1989), *Methods and Programs for Mathematical Functions* (Cephes); Tang
 doi 10.1145/63522.214389.
 """
 
-from math import inf
 from typing import Any
 
 import numba
@@ -37,8 +36,25 @@ def log_in_place(x: NDArray[Any]) -> None:
         s = f / (2.0 + f)
         z = s * s
         series = z * (
-            2 / 3 + z * (2 / 5 + z * (2 / 7 + z * (2 / 9 + z * (2 / 11 + z * (2 / 13 + z * (
-                2 / 15 + z * (2 / 17 + z * (2 / 19 + z * (2 / 21)))))))))
+            2 / 3
+            + z
+            * (
+                2 / 5
+                + z
+                * (
+                    2 / 7
+                    + z
+                    * (
+                        2 / 9
+                        + z
+                        * (
+                            2 / 11
+                            + z
+                            * (2 / 13 + z * (2 / 15 + z * (2 / 17 + z * (2 / 19 + z * (2 / 21)))))
+                        )
+                    )
+                )
+            )
         )
         k = np.float64(exponent)
         x[i] = k * _LN2_HIGH + (k * _LN2_LOW + (2.0 * s + s * series))
@@ -55,7 +71,48 @@ def exp_in_place(x: NDArray[Any]) -> None:
         y = max(x[i], _SMALLEST_EXPONENT)
         k = (y * _INVERSE_LN2 + _ROUND) - _ROUND
         r = (y - k * _LN2_HIGH) - k * _LN2_LOW
-        x[i] = 1.0 + r * (1.0 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (
-            1 / 720 + r * (1 / 5040 + r * (1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * (
-                1 / 39916800 + r * (1 / 479001600 + r / 6227020800))))))))))))
+        x[i] = 1.0 + r * (
+            1.0
+            + r
+            * (
+                1 / 2
+                + r
+                * (
+                    1 / 6
+                    + r
+                    * (
+                        1 / 24
+                        + r
+                        * (
+                            1 / 120
+                            + r
+                            * (
+                                1 / 720
+                                + r
+                                * (
+                                    1 / 5040
+                                    + r
+                                    * (
+                                        1 / 40320
+                                        + r
+                                        * (
+                                            1 / 362880
+                                            + r
+                                            * (
+                                                1 / 3628800
+                                                + r
+                                                * (
+                                                    1 / 39916800
+                                                    + r * (1 / 479001600 + r / 6227020800)
+                                                )
+                                            )
+                                        )
+                                    )
+                                )
+                            )
+                        )
+                    )
+                )
+            )
+        )
         bits[i] += np.int64(k) << 52

@@ -36,8 +36,8 @@ Array = NDArray[Any]
 class Schedule(NamedTuple):
     """Who follows whom: the integer skeleton of a panel, in order of events.
 
-    Quotes are sorted by chain, time and underlying. A first quote sets the state of its contract and
-    carries no density, so it belongs to no event.
+    Quotes are sorted by chain, time and underlying. A first quote sets the state of its contract
+    and carries no density, so it belongs to no event.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Run the scale-free Kalman filter of every contract and sum up every event.
 
     Returns what an event's log density shares between regimes, shape (event,), less the logarithm
-    of ``Π 1/√S``: that product is left in ``log_density``, so that it costs no logarithm of its own.
+    of ``Π 1/√S``: that product is left in ``log_density``, where it costs no logarithm of its own.
     """
     for i in s.first:
         states.level[i], states.spread[i] = p.deviation[i], p.noise[s.group[i]]

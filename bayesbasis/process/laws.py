@@ -74,8 +74,11 @@ class Anchored:
     --------
     >>> import numpy as np
     >>> steps = Steps.between([0.2], [0.1])
-    >>> bridge = {"half_life": np.array([1e12]), "anchor": np.ones(1),
-    ...           "volatility_exponent": np.zeros(1)}
+    >>> bridge = {
+    ...     "half_life": np.array([1e12]),
+    ...     "anchor": np.ones(1),
+    ...     "volatility_exponent": np.zeros(1),
+    ... }
     >>> phi, v = Anchored().transition(bridge, steps, np)
     >>> float(phi[0]), round(float(v[0]), 12)  # τ1/τ0 and Δ·τ1/τ0
     (0.5, 0.05)

@@ -59,8 +59,8 @@ def generator(stay: Any, jump: Any, count: int) -> Any:
     return (jump - np.eye(count)) / stay[..., None] if count > 1 else 0.0 * stay[..., None]
 
 
-# The kernels below are plain loops over small matrices: array expressions read shorter, but each one
-# costs the compiler a good part of a second.
+# The kernels below are plain loops over small matrices: array expressions read shorter, but each
+# one costs the compiler a good part of a second.
 
 
 @numba.njit(cache=True, error_model="numpy")
