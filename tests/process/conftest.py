@@ -123,3 +123,26 @@ def make_case(
 def market():
     """Make a market from a seed; see `make_case`."""
     return make_case
+
+
+def make_daily_curve(contracts: int, days: int) -> Schedule:
+    """Contracts of one underlying, all quoted every day; each day has a move of its own."""
+    quotes = np.arange(contracts * (days + 1), dtype=np.int64)
+    return Schedule(
+        previous=np.maximum(quotes - contracts, -1),
+        step=quotes // contracts - 1,
+        group=np.zeros_like(quotes),
+        first=quotes[:contracts],
+        event_start=contracts * np.arange(1, days + 1),
+        event_stop=contracts * np.arange(2, days + 2),
+        gap=np.minimum(np.arange(days) - 1, 0),
+        chain=np.zeros(days, np.int64),
+        gap_length=np.array([DAY]),
+        gap_chain=np.zeros(1, np.int64),
+    )
+
+
+@pytest.fixture(scope="session")
+def daily_curve():
+    """Lay out a curve quoted daily; see `make_daily_curve`."""
+    return make_daily_curve
