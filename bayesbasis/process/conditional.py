@@ -1,5 +1,6 @@
 """Carry of contracts given everything else: what their own quotes say of it."""
 
+from math import inf
 from typing import Any
 
 import numba
@@ -54,6 +55,9 @@ def carry_information(
         start, stop = s.event_start[t], s.event_stop[t]
         u, n = s.group[start], stop - start
         weight = -2.0 * result.by_distance[t] / (1.0 - p.correlation[u])
+        if p.tail[u] < inf:
+            # Fisher information of a Student-t, whose mixing variable nobody has seen.
+            weight *= (p.tail[u] + n) / (p.tail[u] + n + 2.0)
         share = p.correlation[u] / (1.0 + p.correlation[u] * (n - 1))
         for i in range(start, stop):
             before, root = s.previous[i], result.states.root[i]

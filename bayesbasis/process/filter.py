@@ -199,8 +199,8 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
             total += innovation * root
             squares += innovation * innovation * precision
             product *= root
-            # A curve of very many contracts would overflow the product.
-            if product > 1e100:
+            # A curve of very many contracts would overflow the product, or underflow it.
+            if not 1e-100 < product < 1e100:
                 overflow += log(product)
                 product = 1.0
         states.total[t] = total
