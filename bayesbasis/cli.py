@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,6 +113,7 @@ def demo(
 
     Writes prices.csv, fit.nc, bands.csv and three figures, and prints a table of live contracts.
     """
+    from bayesbasis.model.spec import Pooling
     from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
     from bayesbasis.report.files import write_bands, write_figures, write_table
 
@@ -122,7 +124,9 @@ def demo(
         prices, _ = bb.simulate_market(seed=seed, underlyings=["BTC"], listed_days=273)
         panel, _ = bb.make_panel(prices)
         known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(205, "D"))
-    tree = bb.fit(bb.load_card("anchored-regimes"), known, seed=seed)
+    # In this market quotes say much of every contract's carry.
+    spec = replace(bb.load_card("anchored-regimes"), pooling=Pooling(centring=1.0))
+    tree = bb.fit(spec, known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))

@@ -106,11 +106,10 @@ def _aligned(
     fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array]
 ) -> dict[str, Array]:
     """Pick parameters of the underlyings and venues that are quoted at the origin, in order."""
-    rows = {
-        "underlying": _rows(fit, "underlying", layout.underlyings),
-        "venue": _rows(fit, "venue", layout.coords["venue"]),
-    }
     posterior, aligned = fit["posterior"].to_dataset(), {}
+    rows = {"underlying": _rows(fit, "underlying", layout.underlyings)}
+    if "venue" in posterior.dims:
+        rows["venue"] = _rows(fit, "venue", layout.coords["venue"])
     for name, value in natural.items():
         own = [row for dim, row in rows.items() if dim in posterior[name].dims]
         aligned[name] = value[:, own[0]] if own and value.shape[1] > 1 else value

@@ -1,5 +1,6 @@
 """Diagnosis of a fit: what is wrong, with which parameter, and what to do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import arviz as az
@@ -48,9 +49,9 @@ class Diagnosis:
             f"R-hat at most {self.table['r_hat'].max():.3f}, "
             f"bulk ESS at least {self.table['ess_bulk'].min():.0f}, "
             f"tail ESS at least {self.table['ess_tail'].min():.0f} "
-            f"over {len(self.table)} scalars, {self.divergences} divergences, "
-            f"E-BFMI at least {min(self.bfmi, default=np.nan):.2f}"
+            f"over {len(self.table)} scalars, {self.divergences} divergences"
         )
+        worst += f", E-BFMI at least {min(self.bfmi):.2f}" if self.bfmi else ""
         verdict = "converged" if self.ok else "not to be trusted yet"
         return "\n".join([f"{verdict}: {worst}", *(f"- {p}" for p in self.problems)])
 
@@ -72,7 +73,9 @@ def diagnose(fit: xr.DataTree) -> Diagnosis:
     ----------
     Vehtari et al. (2021), doi 10.1214/20-BA1221; Betancourt (2016), arXiv 1604.00695.
     """
-    table = az.summary(fit, var_names=None, kind="diagnostics", round_to="none").astype(float)
+    # A parameter that never moves divides by zero; it is named below.
+    with np.errstate(all="ignore"):
+        table = az.summary(fit, kind="diagnostics", round_to="none").astype(float)
     stats = fit["sample_stats"].to_dataset()
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     at_limit = "reached_max_treedepth" in stats
@@ -89,20 +92,38 @@ def _mixing(table: pd.DataFrame, *, chains: int) -> list[str]:
     problems = []
     if chains < 2:
         problems.append("one chain cannot be checked against another: run at least 4 chains")
+    columns = ["ess_bulk", "ess_tail"] + (["r_hat"] if chains > 1 else [])
+    unknown = table[table[columns].isna().any(axis=1)]
+    if len(unknown):
+        problems.append(
+            f"no diagnosis of {_listed(unknown.index)}: its draws are missing, constant or too few "
+            "(fewer than 4 a chain): take more draws; if it stays, look at the data"
+        )
     stuck = table[table["r_hat"] > RHAT_LIMIT].sort_values("r_hat", ascending=False)
     if len(stuck):
         problems.append(
             f"chains disagree on {_named(stuck, 'r_hat', '.3f')} (R-hat above {RHAT_LIMIT}): "
             "draw and tune for longer; if it stays, use fewer regimes or narrower priors"
+            f"{_centring_advice(stuck, ', or ')}"
         )
     for column, part in (("ess_bulk", "centre"), ("ess_tail", "tails")):
         thin = table[table[column] < ESS_LIMIT].sort_values(column)
         if len(thin):
             problems.append(
                 f"the {part} of {_named(thin, column, '.0f')} rest on fewer than {ESS_LIMIT:.0f} "
-                "effective draws: take more draws"
+                f"effective draws: take more draws{_centring_advice(thin, ', or ')}"
             )
     return problems
+
+
+def _centring_advice(slow: pd.DataFrame, link: str) -> str:
+    """Say what makes carry move, if it is what is slow."""
+    if not str(slow.index[0]).startswith("carry"):
+        return ""
+    return (
+        f"{link}move pooling.centring towards 1 where quotes say much of each contract's carry "
+        "(half-lives well below contracts' lives), towards 0 where they say little"
+    )
 
 
 def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...]) -> list[str]:
@@ -126,6 +147,10 @@ def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...])
 
 
 def _named(rows: pd.DataFrame, column: str, form: str, most: int = 3) -> str:
-    names = [f"{name} ({value:{form}})" for name, value in rows[column].head(most).items()]
-    more = len(rows) - most
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+    return _listed([f"{name} ({value:{form}})" for name, value in rows[column].items()], most)
+
+
+def _listed(names: Iterable[object], most: int = 3) -> str:
+    texts = [str(name) for name in names]
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")

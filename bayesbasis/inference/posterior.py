@@ -41,12 +41,13 @@ class _ThreadedLinker(NumbaLinker):
 class LogPosterior:
     """Log posterior density and its gradient at a flat vector of the standard normals.
 
-    The prior is that of standard normals, so it is added here rather than compiled.
+    The prior of standard normals is added here rather than compiled.
 
     Parameters
     ----------
     evaluate : callable
-        The compiled log likelihood: variables, then data; returns value and gradients.
+        The compiled log likelihood, and the prior of ``carry_raw``: variables, then data; returns
+        value and gradients.
     shapes : dict
         Shape of each variable, in order.
     data : tuple of ndarray
@@ -61,6 +62,12 @@ class LogPosterior:
     def size(self) -> int:
         """Length of the flat vector."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    @cached_property
+    def standard(self) -> Array:
+        """Ones where the prior is standard normal, zeros at ``carry_raw``."""
+        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        return np.repeat([float(name != "carry_raw") for name in self.shapes], sizes)
 
     @cached_property
     def cuts(self) -> tuple[tuple[slice, tuple[int, ...]], ...]:
@@ -80,10 +87,11 @@ class LogPosterior:
         """Return the log density and its gradient."""
         variables = [flat[cut].reshape(shape) for cut, shape in self.cuts]
         value, *gradient = self.evaluate(*variables, *self.data)
-        slopes = -flat
+        slopes = -flat * self.standard
+        prior = 0.5 * float(slopes @ flat) - self.standard.sum() * _HALF_LOG_TWO_PI
         for (cut, shape), slope in zip(self.cuts, gradient, strict=True):
             slopes[cut] += slope if len(shape) < 2 else slope.ravel()
-        return float(value) - 0.5 * float(flat @ flat) - self.size * _HALF_LOG_TWO_PI, slopes
+        return float(value) + prior, slopes
 
 
 def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
@@ -140,7 +148,7 @@ def _compile(
 ) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
     model = build(spec, example.panel)
     variables = model.value_vars
-    value = model.logp(vars=model.potentials)
+    value = model.logp(vars=[*model.potentials, model["carry_raw"]])
     outputs = [value, *pytensor.grad(value, variables)]
     shared = [
         x for x in pytensor.graph.traversal.graph_inputs(outputs)

@@ -8,7 +8,14 @@ import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.model.hierarchy import dims, filter_inputs, parameters, raw_variables
+from bayesbasis.model.hierarchy import (
+    carry_population,
+    carry_raw_prior,
+    dims,
+    filter_inputs,
+    parameters,
+    raw_variables,
+)
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.spec import Spec
@@ -23,7 +30,7 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     """Build the model of a panel.
 
     Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
-    is at ease; the likelihood is one potential, ``log_likelihood``. All data live in containers, so
+    is at ease (``carry_raw`` is centred as `Pooling` says); the likelihood is one potential, ``log_likelihood``. All data live in containers, so
     another panel of the same shape of hierarchy fits the same graph.
 
     Parameters
@@ -50,13 +57,16 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     layout = lay_out(spec, panel)
     with pm.Model(coords=layout.coords) as model:
         data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
-        raw = {
-            name: pm.Normal(name, 0.0, 1.0, dims=names, shape=_static_shape(names, layout))
-            for name, names in raw_variables(spec, layout.levels).items()
-        }
-        natural = parameters(
-            spec, layout.levels, raw, data["contract_underlying"], data["contract_venue"], pt
-        )
+        where = data["contract_underlying"], data["contract_venue"]
+        raw: dict[str, Any] = {}
+        for name, names in raw_variables(spec, layout.levels).items():
+            mean, sd = 0.0, 1.0
+            if name == "carry_raw":
+                population, centre = carry_population(spec, layout.levels, raw, *where, pt)
+                spread = population["carry_between_contracts"]
+                mean, sd = carry_raw_prior(spec, centre, spread)
+            raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
+        natural = parameters(spec, layout.levels, raw, *where, pt)
         for name, names in dims(spec, layout.levels).items():
             value = natural[name]
             extra = range(value.ndim - len(names))

@@ -56,7 +56,7 @@ def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
 
 
 def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
-    """Names and dims of the standard normals that a model samples."""
+    """Names and dims of what a model samples: standard normals, but for ``carry_raw``."""
     raw: dict[str, tuple[str, ...]] = {}
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
@@ -81,7 +81,7 @@ def parameters(
     contract_venue: Any,
     xp: Any,
 ) -> dict[str, Any]:
-    """Map standard normals to parameters in a trader's units.
+    """Map what is sampled to parameters in a trader's units.
 
     Parameters
     ----------
@@ -119,18 +119,32 @@ def parameters(
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
     natural["volatility"] = _ordered(natural["volatility"], ratios, spec.regimes.count, xp)
-    return natural | carry(spec, levels, raw, contract_underlying, contract_venue, xp)
+    population, centre = carry_population(
+        spec, levels, raw, contract_underlying, contract_venue, xp
+    )
+    spread = population["carry_between_contracts"][..., None]
+    mean, sd = carry_raw_prior(spec, centre, spread)
+    carry = centre + spread / sd * (raw["carry_raw"] - mean)
+    return natural | population | {"carry": carry}
 
 
-def carry(
+def carry_population(
     spec: Spec,
     levels: Levels,
     raw: Mapping[str, Any],
     contract_underlying: Any,
     contract_venue: Any,
     xp: Any,
-) -> dict[str, Any]:
-    """Carry of every contract, % a year: contract around underlying around venue around market."""
+) -> tuple[dict[str, Any], Any]:
+    """Populations that contracts' carry comes from: underlying around venue around market.
+
+    Returns
+    -------
+    natural : dict
+        Means, spreads and offsets, % a year.
+    centre : array, shape (..., contract) or (..., 1)
+        Mean of each contract's population, % a year.
+    """
     natural = {"carry_mean": _seen_through(spec, "carry_mean", raw, xp)}
     centre = natural["carry_mean"][..., None]
     for level, members in (("venue", contract_venue), ("underlying", contract_underlying)):
@@ -142,8 +156,12 @@ def carry(
         centre = centre + offset[..., members]
     key = "carry_between_contracts"
     natural[key] = _seen_through(spec, key, raw, xp)
-    natural["carry"] = centre + natural[key][..., None] * raw["carry_raw"]
-    return natural
+    return natural, centre
+
+
+def carry_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of ``carry_raw``: standard only if it is not centred at all."""
+    return spec.pooling.centring * centre, spread**spec.pooling.centring
 
 
 def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:

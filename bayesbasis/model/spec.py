@@ -21,6 +21,10 @@ class Pooling:
     underlyings : bool
         Parameters of each underlying are drawn around the market's. Otherwise all underlyings
         share one value.
+    centring : float
+        What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
+        distance from the population, in between a compromise. The model is the same at any value;
+        the posterior is easy near 1 where quotes say much of carry, near 0 where they say little.
 
     Notes
     -----
@@ -29,6 +33,11 @@ class Pooling:
 
     venues: bool = True
     underlyings: bool = True
+    centring: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.centring <= 1.0:
+            raise ValueError(f"pooling.centring is {self.centring:g}; it lies between 0 and 1")
 
 
 @dataclass(frozen=True)

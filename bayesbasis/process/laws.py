@@ -75,7 +75,7 @@ class Anchored:
     >>> import numpy as np
     >>> steps = Steps.between([0.2], [0.1])
     >>> bridge = {
-    ...     "half_life": np.array([1e12]),
+    ...     "half_life": np.array([np.inf]),
     ...     "anchor": np.ones(1),
     ...     "volatility_exponent": np.zeros(1),
     ... }
