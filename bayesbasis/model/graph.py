@@ -30,8 +30,9 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     """Build the model of a panel.
 
     Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
-    is at ease (``carry_raw`` is centred as `Pooling` says); the likelihood is one potential, ``log_likelihood``. All data live in containers, so
-    another panel of the same shape of hierarchy fits the same graph.
+    is at ease; ``carry_raw`` is centred as `Pooling` says. The likelihood is one potential,
+    ``log_likelihood``. All data live in containers, so another panel of the same shape of hierarchy
+    fits the same graph.
 
     Parameters
     ----------

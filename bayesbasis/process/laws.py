@@ -80,7 +80,7 @@ class Anchored:
     ...     "volatility_exponent": np.zeros(1),
     ... }
     >>> phi, v = Anchored().transition(bridge, steps, np)
-    >>> float(phi[0]), round(float(v[0]), 12)  # τ1/τ0 and Δ·τ1/τ0
+    >>> round(float(phi[0]), 12), round(float(v[0]), 12)  # τ1/τ0 and Δ·τ1/τ0
     (0.5, 0.05)
     """
 
