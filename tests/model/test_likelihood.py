@@ -217,7 +217,15 @@ def test_the_kernels_live_in_several_rooms():
 
 
 @pytest.mark.usefixtures("fresh_version")
-@pytest.mark.parametrize("room", kernel_rooms())
+@pytest.mark.parametrize(
+    "room",
+    [
+        *kernel_rooms(),
+        pytest.param(
+            likelihood.__name__, marks=pytest.mark.xfail(reason="what wraps them is not hashed")
+        ),
+    ],
+)
 def test_another_kernel_is_another_version(monkeypatch, room):
     assert version_when(monkeypatch, "nothing") == kernel_version()
     assert version_when(monkeypatch, room) != version_when(monkeypatch, "nothing")
