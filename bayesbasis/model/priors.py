@@ -164,11 +164,11 @@ class Priors:
         Spread of any parameter between underlyings, on the scale where it is free.
     """
 
-    carry_mean: Prior = Normal(5.0, 15.0)
+    carry_mean: Prior = Normal(5.0, 20.0)
     carry_between_venues: Prior = LogNormal(2.0, 3.0)
     carry_between_underlyings: Prior = LogNormal(3.0, 3.0)
-    carry_between_contracts: Prior = LogNormal(5.0, 2.0)
-    half_life: Prior = LogNormal(20.0, 3.0)
+    carry_between_contracts: Prior = LogNormal(5.0, 3.0)
+    half_life: Prior = LogNormal(20.0, 4.0)
     anchor: Prior = LogNormal(1.0, 2.0)
     volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)
     volatility: Prior = LogNormal(10.0, 4.0)
