@@ -188,7 +188,7 @@ def _gaps(path: Array, time: Array, chain: Array) -> tuple[Array, Array, Array]:
     distinct, row = np.unique(np.stack([chain[follows], elapsed]), axis=1, return_inverse=True)
     gap = np.full(len(path), -1)
     gap[follows] = row.ravel()
-    return gap, distinct[1] / _YEAR_NS, distinct[0]
+    return gap, distinct[1] / _YEAR_NS, distinct[0].copy()
 
 
 def _moves(

@@ -2,8 +2,7 @@
 
 import hashlib
 import inspect
-from functools import cache
-from types import ModuleType
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import basic as numba_basic
 
-from bayesbasis.process import adjoint, elementary, filter, regimes, shocks
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import Parameters, Schedule
+from bayesbasis.process.kernels import STAMP
 
 _SCHEDULE = len(Schedule._fields)
 INPUTS = (
@@ -73,11 +72,9 @@ class FilterLogLikelihood(Op):
         return [[i >= _SCHEDULE] * width for i in range(len(node.inputs))]
 
 
-@cache
 def kernel_version() -> int:
-    """Version of the compiled kernels: a hash of the source they are compiled from."""
-    rooms: tuple[ModuleType, ...] = (adjoint, elementary, filter, regimes, shocks)
-    source = "".join(inspect.getsource(room) for room in rooms)
+    """Version of the compiled code: a hash of the source of the kernels and of this room."""
+    source = STAMP + inspect.getsource(sys.modules[__name__])
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 

@@ -3,7 +3,6 @@
 from math import inf
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from bayesbasis.process.filter import (
     largest_event,
     transitions,
 )
+from bayesbasis.process.kernels import kernel
 from bayesbasis.process.regimes import exponential, stationary_adjoint
 from bayesbasis.process.shocks import normaliser
 
@@ -48,7 +48,7 @@ class Sweep(NamedTuple):
     by_distance: Array
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def sweep(s: Schedule, p: Parameters) -> Sweep:
     """Filter and score a panel, smooth its regimes, and differentiate the log likelihood.
 
@@ -81,7 +81,7 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     return Sweep(value, gradient, states, future, by_distance)
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
@@ -114,7 +114,7 @@ def _chain_adjoint(
                 gradient.rates[c, j, k] += slope[j, k]
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
@@ -146,7 +146,7 @@ def _event_adjoint(
     return by_distance
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _kalman_adjoint(
     s: Schedule, p: Parameters, states: States, by_distance: Array, gradient: Parameters
 ) -> None:

@@ -3,17 +3,17 @@
 from math import inf
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesbasis.process.adjoint import Sweep, sweep
 from bayesbasis.process.filter import Parameters, Schedule
+from bayesbasis.process.kernels import kernel
 
 Array = NDArray[Any]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def carry_information(
     s: Schedule, p: Parameters, result: Sweep, tau: Array, column: Array, columns: int
 ) -> tuple[Array, Array]:

@@ -13,9 +13,10 @@ doi 10.1145/63522.214389.
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bayesbasis.process.kernels import kernel
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _INVERSE_LN2 = 1.44269504088896338700e00
@@ -23,7 +24,7 @@ _SMALLEST_EXPONENT = -708.0
 _ROUND = 6755399441055744.0  # 1.5 · 2**52: adding it leaves the rounded integer in the low bits
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def log_in_place(x: NDArray[Any]) -> None:
     """Replace positive, normal doubles by their logarithm; a flat array."""
     bits = x.view(np.int64)
@@ -60,7 +61,7 @@ def log_in_place(x: NDArray[Any]) -> None:
         x[i] = k * _LN2_HIGH + (k * _LN2_LOW + (2.0 * s + s * series))
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exp_in_place(x: NDArray[Any]) -> None:
     """Replace doubles in (-inf, 700] by their exponential; a flat array.
 

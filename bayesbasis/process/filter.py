@@ -22,11 +22,11 @@ Hamilton (1989), doi 10.2307/1912559; Kim (1994), doi 10.1016/0304-4076(94)90036
 from math import inf, log, sqrt
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesbasis.process.elementary import exp_in_place, log_in_place
+from bayesbasis.process.kernels import kernel
 from bayesbasis.process.regimes import exponential, stationary
 from bayesbasis.process.shocks import normaliser, quadratic_form
 
@@ -135,7 +135,7 @@ class States(NamedTuple):
     log_density: Array
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
+@kernel(fastmath={"contract"}, inline="always")
 def forward(s: Schedule, p: Parameters, table: Array) -> States:
     """Filter deviations and regimes, and score every event.
 
@@ -170,7 +170,7 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
     return states
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Run the scale-free Kalman filter of every contract and sum up every event.
 
@@ -210,7 +210,7 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     return shared
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     count = p.scale.shape[1]
@@ -244,7 +244,7 @@ def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> Non
     exp_in_place(states.ratio.ravel())
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
     """Filter the regimes, normalised at every event so that nothing over- or underflows."""
     count = p.scale.shape[1]
@@ -268,7 +268,7 @@ def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
         states.log_density[t] *= density
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def backward(s: Schedule, table: Array, states: States) -> Array:
     """Run the chain backward: smoothed over filtered regime probabilities, (event, regime)."""
     events, count = states.filtered.shape
@@ -284,7 +284,7 @@ def backward(s: Schedule, table: Array, states: States) -> Array:
     return future
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def transitions(s: Schedule, p: Parameters) -> Array:
     """Transition matrix over every distinct gap, shape (gap, regime, regime)."""
     count = p.rates.shape[-1]
@@ -297,7 +297,7 @@ def transitions(s: Schedule, p: Parameters) -> Array:
     return table
 
 
-@numba.njit(cache=True)
+@kernel()
 def largest_event(s: Schedule) -> int:
     """Largest number of quotes scored together."""
     largest = 0

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from math import exp
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bayesbasis.process.kernels import kernel
 
 Array = NDArray[Any]
 
@@ -63,7 +64,7 @@ def generator(stay: Any, jump: Any, count: int) -> Any:
 # one costs the compiler a good part of a second.
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def solve(matrix: Array, right: Array) -> None:
     """Solve ``matrix · x = right`` in place by Gaussian elimination with row pivoting."""
     n = len(right)
@@ -86,7 +87,7 @@ def solve(matrix: Array, right: Array) -> None:
         right[i] /= matrix[i, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def stationary(rates: Array) -> Array:
     """Stationary distribution of a generator, ``π (A + 1 1ᵀ) = 1ᵀ``, shape (K,).
 
@@ -103,7 +104,7 @@ def stationary(rates: Array) -> Array:
     return distribution
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     """Pull a cotangent of the stationary distribution back to the generator.
 
@@ -123,7 +124,7 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     return system
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def _fastest(rates: Array) -> float:
     """Largest rate out of any regime; one if there is none, as with a single regime."""
     largest = 0.0
@@ -132,7 +133,7 @@ def _fastest(rates: Array) -> float:
     return largest if largest > 0.0 else 1.0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def _add_product(a: Array, b: Array, factor: float, out: Array) -> None:
     """Add ``factor · a b`` to ``out``."""
     n = len(a)
@@ -142,7 +143,7 @@ def _add_product(a: Array, b: Array, factor: float, out: Array) -> None:
                 out[i, j] += factor * a[i, k] * b[k, j]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def exponential(rates: Array, direction: Array, gap: float) -> tuple[Array, Array]:
     """Matrix exponential ``expm(A gap)`` and its derivative along ``direction · gap``.
 

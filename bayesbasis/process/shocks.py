@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from math import inf, lgamma, log, pi
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bayesbasis.process.kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Shocks:
             )
 
 
-@numba.njit(cache=True)
+@kernel()
 def digamma(x: float) -> float:
     """Derivative of ``lgamma`` for positive ``x``: recurrence, then the asymptotic series."""
     value = 0.0
@@ -41,7 +42,7 @@ def digamma(x: float) -> float:
     return value + log(x) - 0.5 / x - series
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def normaliser(
     tail: NDArray[Any], correlation: NDArray[Any], largest: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -81,7 +82,7 @@ def normaliser(
     return value, by_tail, by_correlation
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel()
 def quadratic_form(total: float, squares: float, count: int, correlation: float) -> float:
     """Mahalanobis square ``Q = [S2 - ρ S1² / (1 - ρ + ρ n)] / (1 - ρ)`` of ``n`` shocks.
 

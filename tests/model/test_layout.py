@@ -265,7 +265,6 @@ def test_integers_are_64_bits_wide_for_the_kernels(panel):
         assert value.dtype == (np.float64 if name == "gap_length" else np.int64), name
 
 
-@pytest.mark.xfail(reason="a row of distinct gaps is a strided view")
 def test_arrays_are_contiguous_so_that_kernels_compile_once(panel):
     for name, value in lay_out(Spec(), panel).schedule._asdict().items():
         assert value.flags.c_contiguous, name

@@ -40,7 +40,6 @@ def run(folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="numba stamps a kernel with its own room alone")
 def test_a_kernel_is_compiled_anew_when_one_that_it_calls_changes(tmp_path):
     """An upgrade that leaves the caller's room as it was must not run old code."""
     shutil.copytree(

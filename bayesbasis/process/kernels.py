@@ -1,0 +1,39 @@
+"""How kernels are compiled and cached."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+STAMP = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
+"""Hash of the source of every kernel."""
+
+
+def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function with numba and cache it on disk until any kernel's source changes.
+
+    numba stamps a cached function with its own file alone, and would go on running the old code
+    of a kernel in another file that it has inlined.
+
+    Parameters
+    ----------
+    **options
+        Of `numba.njit`, such as ``fastmath`` or ``inline``.
+
+    Returns
+    -------
+    callable
+        A decorator.
+    """
+
+    def compile_and_cache(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        # numba has no public way to say what else a cached function depends on.
+        dispatcher._cache._cache_file._source_stamp = STAMP
+        return dispatcher
+
+    return compile_and_cache
