@@ -219,7 +219,7 @@ def test_the_default_card_is_the_default_spec():
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_the_priors_of_a_card_are_the_defaults(path):
     card, default = load_card(path).priors, Priors()
-    # The textbook quotes no noise and has one carry for every contract: priors that are almost points.
+    # The textbook quotes no noise and has one carry for all contracts: priors that are near points.
     own = {"ou": {"noise", "carry_between_contracts"}}.get(path.stem, set())
     names = [field.name for field in fields(Priors) if field.name not in own]
     drift = [
