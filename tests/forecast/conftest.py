@@ -56,9 +56,9 @@ def gaussian() -> Spec:
 
 @pytest.fixture(scope="session")
 def prices() -> pd.DataFrame:
-    """Two underlyings, of each two contracts at a time, daily to 1 July 2022."""
+    """Two underlyings, of each two contracts at a time, daily to 8 July 2022."""
     prices, _ = bb.simulate_market(seed=3, quarters=4)
-    return prices[prices["time"] <= "2022-07-01"]
+    return prices[prices["time"] <= "2022-07-08"]
 
 
 @pytest.fixture(scope="session")
