@@ -8,6 +8,8 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.data.panel import known_at
 from bayesbasis.inference.posterior import log_posterior
+from bayesbasis.model.hierarchy import carry_population
+from bayesbasis.model.layout import lay_out
 
 
 @pytest.fixture(scope="module", params=["one underlying", "two underlyings and venues"])
@@ -48,6 +50,40 @@ def test_value_is_that_of_the_pymc_model(case, spec):
         variables = target.split(scale * point)
         assert set(variables) == {v.name for v in model.value_vars}
         np.testing.assert_allclose(value, density(variables), rtol=1e-11)
+
+
+def test_centring_changes_the_coordinates_and_not_the_model(spec, market_panel):
+    """Densities of the same carry differ by the Jacobian of the coordinates alone."""
+    own = bb.build(spec, market_panel)
+    names = [v.name for v in own.value_vars]
+    flat = 0.5 * np.random.default_rng(2).standard_normal(log_posterior(spec, market_panel).size)
+    point = log_posterior(spec, market_panel).split(flat)
+    layout = lay_out(spec, market_panel)
+    where = layout.contract_underlying, layout.contract_venue
+    population, centre = carry_population(spec, layout.levels, point, *where, np)
+    spread, standard = population["carry_between_contracts"], point["carry_raw"]
+    densities = []
+    for centring in (0.0, 0.5, 1.0):
+        card = replace(spec, pooling=replace(spec.pooling, centring=centring))
+        model = bb.build(card, market_panel)
+        assert [v.name for v in model.value_vars] == names
+        raw = centring * centre + spread**centring * standard
+        density = slow_density(model)(point | {"carry_raw": raw})
+        densities.append(density + len(raw) * centring * np.log(spread))
+    np.testing.assert_allclose(densities[1:], densities[0], rtol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("centring", [0.5, 1.0])
+def test_gradient_is_that_of_finite_differences_when_centred(spec, panel, centring):
+    card = replace(spec, pooling=replace(spec.pooling, centring=centring))
+    target = log_posterior(card, panel)
+    point = 0.5 * np.random.default_rng(3).standard_normal(target.size)
+    value, gradient = target(point)
+    slopes = [four_point_slope(lambda x: target(x)[0], point, unit) for unit in np.eye(target.size)]
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-8 * np.abs(slopes).max())
+    density = slow_density(bb.build(card, panel))
+    np.testing.assert_allclose(value, density(target.split(point)), rtol=1e-11)
 
 
 def test_vectors_are_cut_into_the_variables(case):
