@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,7 @@ _UNITS = {
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
+_JAX_BACKENDS = ("numpyro", "blackjax")
 _KEPT_STATS = {
     "diverging": "diverging",
     "depth": "tree_depth",
@@ -96,7 +99,7 @@ def fit(
     Raises
     ------
     ValueError
-        If draws, tune or chains is not positive, or the backend is unknown.
+        If draws, tune or chains is not positive, or the backend is unknown or not installed.
 
     Examples
     --------
@@ -114,7 +117,7 @@ def fit(
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
     if backend == "nutpie":
         flat, stats = _sample_nutpie(log_posterior(spec, panel), run, options)
-    elif backend in ("pymc", "numpyro", "blackjax"):
+    elif backend in ("pymc", *_JAX_BACKENDS):
         flat, stats = _sample_pymc(spec, panel, backend, run, options)
     else:
         raise ValueError(
@@ -219,6 +222,8 @@ def _sample_pymc(
     run: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[Array, xr.Dataset]:
+    if backend in _JAX_BACKENDS:
+        _teach_jax(backend)
     with build(spec, panel) as model:
         tree = pm.sample(
             draws=run["draws"],
@@ -234,6 +239,13 @@ def _sample_pymc(
     raw = [posterior[x.name].values for x in model.free_RVs]
     flat = np.concatenate([x.reshape(*x.shape[:2], -1) for x in raw], axis=-1)
     return flat, _statistics(tree["sample_stats"].to_dataset())
+
+
+def _teach_jax(backend: str) -> None:
+    """Register the filter with JAX, which is no dependency of this package."""
+    if find_spec("jax") is None or find_spec(backend) is None:
+        raise ValueError(f"sampler backend {backend!r} needs JAX: pip install jax {backend}")
+    import_module("bayesbasis.model.jax_dispatch")
 
 
 def _statistics(stats: xr.Dataset) -> xr.Dataset:

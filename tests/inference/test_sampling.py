@@ -135,3 +135,11 @@ def test_pymc_samples_the_same_posterior():
         for x in (first, second)
     ]
     np.testing.assert_array_less(np.abs(means[0] - means[1]) / error, 4.0)
+
+
+@pytest.mark.parametrize("backend", ["numpyro", "blackjax"])
+def test_a_jax_sampler_without_jax_says_what_to_install(monkeypatch, spec, panel, backend):
+    monkeypatch.setattr("bayesbasis.inference.sampling.find_spec", lambda name: None)
+    wanted = f"sampler backend '{backend}' needs JAX: pip install jax {backend}"
+    with pytest.raises(ValueError, match=wanted):
+        bb.fit(spec, panel, seed=1, sampler={"backend": backend})
