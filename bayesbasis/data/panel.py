@@ -114,6 +114,31 @@ def make_panel(
     return _dataset(cleaned), audit
 
 
+def instant(time: str | datetime | np.datetime64) -> np.datetime64:
+    """Read an instant, as UTC where it names no zone.
+
+    Parameters
+    ----------
+    time : str, datetime or numpy.datetime64
+        The instant.
+
+    Returns
+    -------
+    numpy.datetime64
+        In nanoseconds, UTC.
+
+    Raises
+    ------
+    PriceError
+        When it is no instant.
+    """
+    stamp = pd.Timestamp(time)
+    if pd.isna(stamp):
+        raise PriceError(f"time must be an instant, got {time!r}")
+    utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return np.datetime64(utc.tz_localize(None).to_datetime64(), "ns")
+
+
 def known_at(panel: xr.Dataset, time: str | datetime | np.datetime64) -> xr.Dataset:
     """Return the panel as it was known at an instant.
 
@@ -134,13 +159,10 @@ def known_at(panel: xr.Dataset, time: str | datetime | np.datetime64) -> xr.Data
     PriceError
         When there is no such quote.
     """
-    instant = pd.Timestamp(time)
-    if pd.isna(instant):
-        raise PriceError(f"time must be an instant, got {time!r}")
-    utc = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
-    known = panel["time"].values <= utc.tz_localize(None).to_datetime64()
+    moment = instant(time)
+    known = panel["time"].values <= moment
     if not known.any():
-        first = pd.Timestamp(panel["time"].values.min(), tz="UTC")
+        first, utc = (pd.Timestamp(x, tz="UTC") for x in (panel["time"].values.min(), moment))
         raise PriceError(f"no quote is known at {utc}: the first is of {first}. Take a later time.")
     index = panel["contract_index"].values[known]
     contracts = np.unique(index)

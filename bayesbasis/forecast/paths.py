@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bayesbasis.data.panel import known_at
+from bayesbasis.data.panel import instant, known_at
 from bayesbasis.forecast.calendar import grid
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
 from bayesbasis.inference.draws import transitions
@@ -104,7 +104,7 @@ def forecast(
 def _instant(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
     if origin is None:
         return quotes["time"].values.max().astype("datetime64[ns]")
-    return np.datetime64(origin, "ns")
+    return instant(origin)
 
 
 def _warn_of_hindsight(fit: xr.DataTree, start: np.datetime64) -> None:
