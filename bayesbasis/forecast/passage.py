@@ -49,6 +49,8 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
         raise ValueError(f"tau holds {start.min():g}; times to expiry are positive, in years")
     natural = natural_draws(spec, posterior)
     days = DAYS_PER_YEAR * _halving_time(spec.law, natural, start)
+    # A law may have no parameters, and then every draw agrees.
+    days = np.broadcast_to(days, (*natural["noise"].shape, len(start)))
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     return xr.Dataset(
         {
@@ -70,7 +72,7 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
 def _halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:
     """Bisect for the halving time in years, shape (draw, underlying, tau)."""
     own = {name: natural[name][..., None] for name in law.parameters}
-    shape = np.broadcast_shapes(next(iter(own.values())).shape, start.shape)
+    shape = np.broadcast_shapes(start.shape, *(value.shape for value in own.values()))
     low, high = np.zeros(shape), np.broadcast_to(start, shape)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
@@ -82,8 +84,4 @@ def _halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array
 
 def _phi(law: Law, own: Mapping[str, Array], start: Array, elapsed: Array) -> Array:
     """Evaluate ``φ`` alone; it needs no quadrature grid."""
-    with np.errstate(divide="ignore"):
-        log_end = np.log(start - elapsed)
-        none = np.zeros((*elapsed.shape, 1))
-        steps = Steps(elapsed, log_end - np.log(start), log_end, none, none, none)
-        return law.transition(own, steps, np)[0]
+    return law.transition(own, Steps.without_grid(start, start - elapsed), np)[0]

@@ -1,6 +1,6 @@
 """Moves between two times to expiry, and the Gauss-Legendre grid that integrates along them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Steps:
 
     Parameters
     ----------
+    start, end : array, shape (n,)
+        Time to expiry before and after the move.
     elapsed : array, shape (n,)
         ``Δ = start - end``.
     log_ratio : array, shape (n,)
@@ -40,6 +42,8 @@ class Steps:
         there leaves no variance.
     """
 
+    start: Any
+    end: Any
     elapsed: Any
     log_ratio: Any
     log_end: Any
@@ -72,17 +76,20 @@ class Steps:
         )
         _check_times(start, end)
         nodes, weights = _grid(start, np.where(end > 0, end, start / 2))
-        weights = np.where(end[:, None] > 0, weights, 0.0)
-        with np.errstate(divide="ignore"):
-            log_end = np.log(end)
-        return cls(
-            elapsed=start - end,
-            log_ratio=log_end - np.log(start),
-            log_end=log_end,
+        return replace(
+            cls.without_grid(start, end),
             node_elapsed=nodes - end[:, None],
             node_log_tau=np.log(nodes),
-            weights=weights,
+            weights=np.where(end[:, None] > 0, weights, 0.0),
         )
+
+    @classmethod
+    def without_grid(cls, start: NDArray[Any], end: NDArray[Any]) -> "Steps":
+        """Describe moves whose variance nobody asks for; arrays of any one shape."""
+        with np.errstate(divide="ignore"):
+            log_end = np.log(end)
+        none = np.zeros((*np.shape(end), 1))
+        return cls(start, end, start - end, log_end - np.log(start), log_end, none, none, none)
 
 
 def split_by_stiffness(start: NDArray[Any], end: NDArray[Any]) -> NDArray[np.bool_]:
