@@ -7,6 +7,7 @@ from .data.panel import panel_hash as panel_hash
 from .data.prices import read_prices as read_prices
 from .evaluate.scores import crps as crps
 from .evaluate.scores import log_score as log_score
+from .forecast.convergence import convergence as convergence
 from .forecast.intervals import bands as bands
 from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast

@@ -1,4 +1,4 @@
-"""Half-lives: how long a deviation takes to halve."""
+"""First passage: how long a deviation takes to halve, and whether it has reached a level."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import erfc
 
 from bayesbasis.inference.draws import natural_draws
 from bayesbasis.model.cards import read_card
@@ -48,7 +49,7 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     if not (start > 0).all():
         raise ValueError(f"tau holds {start.min():g}; times to expiry are positive, in years")
     natural = natural_draws(spec, posterior)
-    days = DAYS_PER_YEAR * _halving_time(spec.law, natural, start)
+    days = DAYS_PER_YEAR * halving_time(spec.law, natural, start)
     # A law may have no parameters, and then every draw agrees.
     days = np.broadcast_to(days, (*natural["noise"].shape, len(start)))
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
@@ -69,19 +70,176 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     )
 
 
-def _halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:
-    """Bisect for the halving time in years, shape (draw, underlying, tau)."""
+def halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:
+    """Bisect for the halving time.
+
+    Parameters
+    ----------
+    law : Law
+        How deviations converge.
+    natural : mapping
+        Its parameters, shape (draw, group).
+    start : ndarray, shape (tau,)
+        Times to expiry, years.
+
+    Returns
+    -------
+    ndarray, shape (draw, group, tau)
+        Years; infinite where expiry comes first.
+    """
     own = {name: natural[name][..., None] for name in law.parameters}
     shape = np.broadcast_shapes(start.shape, *(value.shape for value in own.values()))
     low, high = np.zeros(shape), np.broadcast_to(start, shape)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        slow = _phi(law, own, start, middle) > 0.5
+        slow = decay(law, own, start, middle) > 0.5
         low, high = np.where(slow, middle, low), np.where(slow, high, middle)
-    at_expiry = _phi(law, own, start, np.broadcast_to(start, shape))
+    at_expiry = decay(law, own, start, np.broadcast_to(start, shape))
     return np.where(at_expiry > 0.5, np.inf, 0.5 * (low + high))
 
 
-def _phi(law: Law, own: Mapping[str, Array], start: Array, elapsed: Array) -> Array:
-    """Evaluate ``φ`` alone; it needs no quadrature grid."""
+def decay(law: Law, own: Mapping[str, Array], start: Array, elapsed: Array) -> Array:
+    """Evaluate ``φ(τ → τ - Δ)`` alone; it needs no quadrature grid.
+
+    Parameters
+    ----------
+    law : Law
+        How deviations converge.
+    own : mapping
+        Its parameters, broadcastable against the moves.
+    start, elapsed : ndarray
+        ``τ`` and ``Δ`` in years.
+    """
     return law.transition(own, Steps.without_grid(start, start - elapsed), np)[0]
+
+
+def move_scale(spread: Array, phi: Array, variance: Array, noise: Array) -> Array:
+    r"""Standard deviation of the moves of the filtered deviation, over ``σ``.
+
+    .. math:: G\sqrt{S} = P^- / \sqrt{P^- + f}, \qquad P^- = φ^2 P + v
+
+    Parameters
+    ----------
+    spread : ndarray, shape (...)
+        ``P`` before the first move.
+    phi, variance : ndarray, shape (..., step)
+        ``φ`` and ``v`` of every move; where nothing moves, ``φ = 1`` and ``v = 0``.
+    noise : ndarray, broadcastable to (...)
+        ``f``.
+
+    Returns
+    -------
+    ndarray, shape (..., step)
+    """
+    scale = np.zeros(phi.shape)
+    for t in range(phi.shape[-1]):
+        still = (phi[..., t] == 1.0) & (variance[..., t] == 0.0)
+        predicted = phi[..., t] ** 2 * spread + variance[..., t]
+        total = np.where(still | (predicted == 0.0), 1.0, predicted + noise)
+        scale[..., t] = np.where(still, 0.0, predicted / np.sqrt(total))
+        spread = np.where(still, spread, noise * predicted / total)
+    return scale
+
+
+def crossing(before: Array, after: Array, phi: Array, scale: Array, tail: Array) -> Array:
+    r"""Probability that a path has met zero between two points on the same side of it.
+
+    With the clock of the move, ``M = z/φ`` is a Brownian motion, and its bridge meets zero with
+
+    .. math:: \exp\!\left(-\frac{2 φ z_0 z_1}{s^2 w}\right), \qquad s^2 = σ_k^2 v
+
+    Nobody has seen the mixing variable ``w`` of a Student-t move. Given the move, ``1/w`` is a
+    Gamma variable, and the mean over it is
+
+    .. math:: \left(1 + \frac{4 φ z_0 z_1 / s^2}{ν + e^2/s^2}\right)^{-(ν+1)/2},
+        \qquad e = z_1 - φ z_0
+
+    Parameters
+    ----------
+    before, after : ndarray
+        Distances from the level before and after the move; opposite signs have met it surely.
+    phi, scale : ndarray
+        ``φ`` and ``s`` of the move.
+    tail : ndarray
+        Degrees of freedom ``ν``; infinite is Gaussian.
+
+    Returns
+    -------
+    ndarray
+
+    References
+    ----------
+    Karatzas & Shreve (1991), Brownian Motion and Stochastic Calculus, 2.8, doi
+    10.1007/978-1-4612-0949-2.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        doubled = 2.0 * phi * before * after / scale**2
+        misfit = ((after - phi * before) / scale) ** 2
+        heavy = -0.5 * (tail + 1.0) * np.log1p(2.0 * doubled / (tail + misfit))
+        chance = np.exp(np.where(np.isinf(tail), -doubled, heavy))
+    chance = np.where(scale > 0, chance, 0.0)
+    return np.where(before * after <= 0, 1.0, np.minimum(chance, 1.0))
+
+
+def passed(path: Array, phi: Array, scale: Array, tail: Array, within: float) -> Array:
+    """Probability, path by path, of having been within a level of zero by every step.
+
+    Between two steps on the same side of the level the path may have crossed it unseen; see
+    `crossing`. The level is taken to move with ``φ`` within a step, which is exact at zero.
+
+    Parameters
+    ----------
+    path : ndarray, shape (..., step)
+        Deviations.
+    phi, scale : ndarray, shape (..., step)
+        ``φ`` and the scale of the move into every step; those of the first are not read.
+    tail : ndarray, shape (..., 1)
+        Degrees of freedom.
+    within : float
+        The level, in the units of the path.
+
+    Returns
+    -------
+    ndarray, shape (..., step)
+        Increasing along a path, from zero or one.
+    """
+    side = np.sign(path[..., :1])
+    gap = side * path - within
+    met = crossing(gap[..., :-1], gap[..., 1:], phi[..., 1:], scale[..., 1:], tail)
+    started = (gap[..., :1] <= 0).astype(float)
+    alive = np.cumprod(np.concatenate([1.0 - started, 1.0 - met], axis=-1), axis=-1)
+    return 1.0 - alive
+
+
+def touched(start: Array, phi: Array, scale: Array, mixing: Array) -> Array:
+    r"""Probability of having touched zero by every step, in closed form given the clock.
+
+    .. math:: P = 2Φ\!\left(-\frac{|z_0|}{\sqrt{A}}\right), \qquad
+              A = \sum_n \frac{s_n^2 w_n}{(φ_1 \cdots φ_n)^2}
+
+    For one Gaussian regime this is ``2Φ(-|z_0| φ / (σ√v))``. Regimes and mixing variables are
+    independent of the signs of the shocks: they change the clock, and nothing else.
+
+    Parameters
+    ----------
+    start : ndarray, shape (...)
+        Deviation at the origin.
+    phi, scale, mixing : ndarray, shape (..., step)
+        ``φ``, ``s`` and ``w`` of the move into every step; those of the first are not read.
+
+    Returns
+    -------
+    ndarray, shape (..., step)
+
+    References
+    ----------
+    Karatzas & Shreve (1991), 2.6 (reflection) and 3.4 (time change), doi
+    10.1007/978-1-4612-0949-2.
+    """
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        decayed = np.cumprod(phi[..., 1:], axis=-1)
+        grown = np.where(decayed > 0, scale[..., 1:] ** 2 * mixing[..., 1:] / decayed**2, np.inf)
+        clock = np.cumsum(grown, axis=-1)
+        chance = erfc(np.abs(start)[..., None] / np.sqrt(2.0 * clock))
+    there = (start == 0)[..., None]
+    return np.concatenate([there.astype(float), np.where(there, 1.0, chance)], axis=-1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import instant, known_at
 from bayesbasis.forecast.calendar import grid
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
+from bayesbasis.forecast.passage import move_scale
 from bayesbasis.inference.draws import transitions
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
@@ -64,8 +65,10 @@ def forecast(
     Returns
     -------
     xarray.Dataset
-        Dims chain, draw, contract, step: ``basis`` (as quoted, noise included), ``deviation`` and
-        ``regime``, and ``carry`` (per year) without step. Coords ``time`` and ``tau`` (contract,
+        Dims chain, draw, contract, step: ``basis`` (as quoted, noise included), ``deviation``,
+        ``regime`` and ``shock_scale``, the standard deviation of the deviation's move into a step
+        given its regime. Without step: ``carry`` (per year), the parameters of the law and the
+        ``tail``, infinite if Gaussian. Coords ``time`` and ``tau`` (contract,
         step). Step 0 is the origin, the last step of a contract its expiry; after it values are
         missing (regime -1).
 
@@ -162,8 +165,12 @@ def _simulate(
         "basis": np.full((draws, *tau.shape), np.nan),
         "deviation": np.full((draws, *tau.shape), np.nan),
         "regime": np.full((draws, *tau.shape), -1, np.int8),
+        "shock_scale": np.full((draws, *tau.shape), np.nan, np.float32),
         "carry": state.natural["carry"][:, live] * 0.01,
     }
+    own = layout.contract_underlying[live] * layout.levels.underlyings
+    arrays |= {name: state.natural[name][:, own] for name in spec.law.parameters}
+    arrays["tail"] = inputs["tail"][:, own]
     gaps = np.diff(times).astype(np.int64) / _YEAR_NS
     groups = path_groups(spec, layout)
     regimes = [
@@ -175,22 +182,26 @@ def _simulate(
         path = regimes[int(u) if len(groups) > 1 else 0]
         members = np.flatnonzero(layout.contract_underlying[live] == u)
         phi, variance = _moves(spec, state, live[members], tau[members], group)
+        volatility = np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1)
+        noise = inputs["noise"][:, group]
         deviation, quote = simulate_deviations(
             state.level[:, live[members]],
             state.spread[:, live[members]],
             phi,
             variance,
-            np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1),
+            volatility,
             inputs["correlation"][:, group],
             inputs["tail"][:, group],
-            inputs["noise"][:, group],
+            noise,
             rng,
         )
+        scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
         contract = np.broadcast_to(live[members, None], tau[members].shape)
         fair = spec.equilibrium.level(state.natural, contract, tau[members])
         ended = np.isnan(tau[members])
         arrays["deviation"][:, members] = np.where(ended, np.nan, deviation)
         arrays["basis"][:, members] = fair + quote
+        arrays["shock_scale"][:, members] = np.where(ended, np.nan, scale * volatility[:, None])
         arrays["regime"][:, members] = np.where(ended, -1, path[:, None, :] + 1)
     quoted = state.tau[live] == tau[:, 0]
     arrays["basis"][:, quoted, 0] = state.basis[live[quoted]]
@@ -228,11 +239,15 @@ def _dataset(
         "basis": ("log basis as quoted", "1"),
         "deviation": ("deviation from equilibrium", "1"),
         "regime": ("volatility regime, 1 the calmest; -1 after expiry", "1"),
+        "shock_scale": ("scale of the deviation's move into the step", "1"),
         "carry": ("carry", "1/year"),
+        "half_life": ("half-life of the expiry-free mean reversion", "day"),
+        "tail": ("degrees of freedom of shocks", "1"),
     }
     variables = {}
-    for name, (long_name, units) in named.items():
-        value = arrays[name].reshape(*sizes, *arrays[name].shape[1:])
+    for name, array in arrays.items():
+        long_name, units = named.get(name, (f"{name} of the law", "1"))
+        value = array.reshape(*sizes, *array.shape[1:])
         own = ("contract", "step")[: value.ndim - 2]
         attrs = {"long_name": long_name, "units": units}
         variables[name] = (("chain", "draw", *own), value, attrs)

@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import brentq
 
 import bayesbasis as bb
-from bayesbasis.forecast.passage import _halving_time
+from bayesbasis.forecast.passage import halving_time
 from bayesbasis.process.laws import Anchored, OrnsteinUhlenbeck
 
 TAU = np.array([0.5, 3.0, 7.0, 30.0, 119.0]) / 365
@@ -26,7 +26,7 @@ def test_a_bridge_of_power_gamma_halves_where_its_power_says():
         "anchor": gamma,
         "volatility_exponent": np.zeros((3, 1)),
     }
-    found = _halving_time(Anchored(), parameters, TAU)[:, 0]
+    found = halving_time(Anchored(), parameters, TAU)[:, 0]
     np.testing.assert_allclose(found, TAU * (1 - 2 ** (-1 / gamma)), rtol=1e-12)
 
 
@@ -47,7 +47,7 @@ def test_the_anchored_law_solves_its_own_equation(fabricated):
 
 
 def test_a_deviation_that_outlives_expiry_never_halves():
-    found = _halving_time(OrnsteinUhlenbeck(), {"half_life": np.array([[10.0]])}, TAU)[0, 0]
+    found = halving_time(OrnsteinUhlenbeck(), {"half_life": np.array([[10.0]])}, TAU)[0, 0]
     np.testing.assert_array_equal(np.isinf(found), 365 * TAU < 10.0)
 
 
