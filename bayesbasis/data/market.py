@@ -30,8 +30,8 @@ class Market:
     ----------
     law : Law
         How deviations converge.
-    half_life, anchor, volatility_exponent : float
-        Parameters of the law: days, 1, 1.
+    half_life, anchor, volatility_exponent, slack : float
+        Parameters that a law may have: days, 1, 1, days.
     volatility : tuple of float
         Volatility of the basis in every regime 30 days from expiry, bp per √day, increasing.
     stay : tuple of float
@@ -50,6 +50,7 @@ class Market:
     half_life: float = 12.0
     anchor: float = 0.7
     volatility_exponent: float = 0.5
+    slack: float = 1.0
     volatility: tuple[float, ...] = (5.0, 20.0)
     stay: tuple[float, ...] = (25.0, 8.0)
     noise: float = 0.1

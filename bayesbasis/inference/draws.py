@@ -89,7 +89,10 @@ def filter_parameters(
         tables = []
         for steps, group in zip(layout.moves, layout.move_group, strict=True):
             own = {name: chunk[name][:, group] for name in spec.law.parameters}
-            tables.append(spec.law.transition(own, steps, np))
+            shape = (len(chunk["noise"]), len(group))
+            # A law without parameters moves the same in every draw.
+            both = spec.law.transition(own, steps, np)
+            tables.append([np.broadcast_to(table, shape) for table in both])
         phi, variance = (np.concatenate(both, axis=1) for both in zip(*tables, strict=True))
         inputs = filter_inputs(spec, chunk, np)
         level = spec.equilibrium.level(chunk, layout.contract, layout.tau)

@@ -32,6 +32,7 @@ _UNITS = {
     "half_life": ("day", "half-life of the expiry-free mean reversion"),
     "anchor": ("1", "pull of expiry γ"),
     "volatility_exponent": ("1", "volatility exponent η in time to expiry"),
+    "slack": ("day", "time after expiry at which the bridge is pinned ε"),
     "volatility": ("bp/day**0.5", "volatility 30 days from expiry"),
     "stay": ("day", "expected stay in a regime"),
     "jump": ("1", "logit weight of the regime jumped to"),

@@ -48,6 +48,7 @@ _UNITS = {
     "half_life": "days",
     "anchor": "γ, no unit",
     "volatility_exponent": "η, no unit",
+    "slack": "ε, days",
     "volatility": "bp per √day, calmest regime, 30 days from expiry",
     "volatility_ratio": "over the next calmer regime",
     "stay": "days",

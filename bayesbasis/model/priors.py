@@ -145,6 +145,8 @@ class Priors:
         Pull of expiry, ``γ``.
     volatility_exponent : Prior
         How volatility shrinks towards expiry, ``η``.
+    slack : Prior
+        How long after expiry a scaled bridge is pinned, ``ε``, days.
     volatility : Prior
         Volatility of the calmest regime 30 days from expiry, bp per square root of a day.
     volatility_ratio : Prior
@@ -171,6 +173,7 @@ class Priors:
     half_life: Prior = LogNormal(20.0, 4.0)
     anchor: Prior = LogNormal(1.0, 2.0)
     volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)
+    slack: Prior = LogNormal(1.0, 4.0)
     volatility: Prior = LogNormal(10.0, 4.0)
     volatility_ratio: Prior = LogNormal(3.0, 2.0, 1.0)
     stay: Prior = LogNormal(15.0, 4.0)

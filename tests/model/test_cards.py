@@ -33,8 +33,15 @@ from bayesbasis.process.shocks import Shocks
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = sorted((ROOT / "models").glob("*.toml"), key=lambda path: path.stem)
-LAW_NAMES = "'anchored' or 'ornstein-uhlenbeck'"
-CARD_NAMES = "'anchored', 'anchored-regimes' or 'ou'"
+
+
+def listed(names):
+    *most, last = (repr(name) for name in names)
+    return f"{', '.join(most)} or {last}"
+
+
+LAW_NAMES = listed(LAWS)
+CARD_NAMES = listed(path.stem for path in CARDS)
 
 anything = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
@@ -444,7 +451,7 @@ class Cubic(Anchored):
         (
             Spec(Anchored),
             "card 'unnamed', table [law]: a card cannot name "
-            f"<class 'bayesbasis.process.laws.Anchored'>; it can name {LAW_NAMES}",
+            f"<class 'bayesbasis.process.laws.anchored.Anchored'>; it can name {LAW_NAMES}",
         ),
         (Spec(regimes=2), "card 'unnamed': regimes is 2; it takes a table"),
         (
@@ -481,8 +488,8 @@ def test_a_card_is_saved_only_where_it_can_be_found_again(tmp_path):
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_a_card_edited_with_its_comments_reads_as_edited(path):
     document = tomlkit.parse(path.read_text("utf-8"))
-    document["priors"]["half_life"]["median"] = 7.0
+    document["priors"]["volatility"]["median"] = 7.0
     card = load_card(path)
-    slower = replace(card.priors.half_life, median=7.0)
-    expected = replace(card, priors=replace(card.priors, half_life=slower))
+    calmer = replace(card.priors.volatility, median=7.0)
+    expected = replace(card, priors=replace(card.priors, volatility=calmer))
     assert read_card(tomlkit.dumps(document)) == expected
