@@ -6,7 +6,9 @@ from .data.panel import make_panel as make_panel
 from .data.panel import panel_hash as panel_hash
 from .data.prices import read_prices as read_prices
 from .evaluate.scores import crps as crps
+from .evaluate.scores import energy_score as energy_score
 from .evaluate.scores import log_score as log_score
+from .evaluate.scores import score as score
 from .forecast.convergence import convergence as convergence
 from .forecast.intervals import bands as bands
 from .forecast.passage import half_life as half_life

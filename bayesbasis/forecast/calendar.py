@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
@@ -35,6 +35,35 @@ def grid(panel: xr.Dataset, contracts: Array, start: np.datetime64, end: np.date
     expiry = panel["expiry"].values[contracts].astype("datetime64[ns]")
     inner = expiry[(expiry > start) & (expiry < end)]
     return np.unique(np.concatenate([[start], regular, inner, [end]]))
+
+
+def ahead(times: ArrayLike, start: np.datetime64, end: np.datetime64) -> Array:
+    """Instants of a forecast that are given: the origin, and those after it up to the end.
+
+    Parameters
+    ----------
+    times : array-like of datetime64
+        Instants, in any order.
+    start, end : numpy.datetime64
+        Origin and last instant.
+
+    Returns
+    -------
+    ndarray of datetime64[ns], shape (step,)
+        Increasing, from `start`.
+
+    Raises
+    ------
+    ValueError
+        If none lies between origin and end.
+    """
+    given = np.unique(np.asarray(times).astype("datetime64[ns]"))
+    later = given[(given > start) & (given <= end)]
+    if not later.size:
+        raise ValueError(
+            f"none of the {given.size} times lies after the origin {start:.19} and up to {end:.19}"
+        )
+    return np.concatenate([[start], later])
 
 
 def rhythm(panel: xr.Dataset) -> np.timedelta64:

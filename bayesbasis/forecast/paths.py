@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesbasis.data.panel import instant, known_at
-from bayesbasis.forecast.calendar import grid
+from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
 from bayesbasis.forecast.passage import move_scale
 from bayesbasis.inference.draws import transitions
@@ -34,6 +34,7 @@ def forecast(
     contracts: Sequence[str] | None = None,
     horizon: str | np.timedelta64 | None = None,
     *,
+    times: ArrayLike | None = None,
     seed: int,
     panel: xr.Dataset | None = None,
     draws: int | None = None,
@@ -54,6 +55,9 @@ def forecast(
         By default every contract quoted at or before the origin that expires after it.
     horizon : str or numpy.timedelta64, optional
         How far to go, for instance ``"30D"``; by default to expiry.
+    times : array-like of datetime64, optional
+        Instants to forecast instead of the panel's own rhythm, UTC; steps are exact whatever their
+        length.
     seed : int
         Seed of the simulation.
     panel : xarray.Dataset, optional
@@ -75,7 +79,8 @@ def forecast(
     Raises
     ------
     ValueError
-        If no contract is live at the origin, or a named one is not, or an underlying is unknown.
+        If no contract is live at the origin, or a named one is not, or an underlying is unknown,
+        or no time is between the origin and the last expiry or the horizon.
 
     Warns
     -----
@@ -92,9 +97,10 @@ def forecast(
     posterior = posterior if draws is None else thin(posterior, draws)
     rng = np.random.default_rng(seed)
     state = states_at(fit, spec, known, posterior, start, rng)
-    times = grid(known, live, start, _end(known, live, start, horizon))
-    arrays = _simulate(spec, known, live, state, times, rng)
-    paths = _dataset(known, live, times, posterior, arrays)
+    end = _end(known, live, start, horizon)
+    instants = grid(known, live, start, end) if times is None else ahead(times, start, end)
+    arrays = _simulate(spec, known, live, state, instants, rng)
+    paths = _dataset(known, live, instants, posterior, arrays)
     return paths.assign_attrs(
         origin=str(start),
         card=fit.attrs["card"],

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import scoringrules
 import xarray as xr
+from scipy.stats import norm
 
 import bayesbasis as bb
-from bayesbasis.evaluate.scores import outcomes
+from bayesbasis.evaluate.scores import energy_score, outcomes, score
 
 START = np.datetime64("2024-01-01", "ns")
 DAY = np.timedelta64(1, "D")
@@ -93,6 +94,111 @@ def test_a_sharper_honest_forecast_scores_better(paths, panel):
     sharp, blunt = (bb.crps(x, truth).values for x in (paths, blurred))
     scored = np.isfinite(sharp)
     assert (sharp[scored] < blunt[scored]).all()
+
+
+# Scores quote by quote ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ensemble(paths, panel):
+    """Outcomes and draws of the quotes that are scored."""
+    observed = outcomes(paths, panel).values
+    scored = np.isfinite(observed)
+    draws = paths["basis"].values.reshape(-1, 3, 5)[:, scored].T
+    return scored, observed[scored], draws
+
+
+def test_scores_of_gaussian_paths_are_the_closed_forms(paths, panel, ensemble):
+    scored, y, _ = ensemble
+    scores = score(paths, panel, levels=(0.9,), quantiles=(0.25,)).squeeze(drop=True)
+    found = {name: scores[name].values[scored] for name in scores.data_vars}
+    normal = norm(MEAN, SPREAD)
+    lower, upper, quarter = normal.ppf(0.05), normal.ppf(0.95), normal.ppf(0.25)
+    width = upper - lower
+    below, above = np.maximum(lower - y, 0), np.maximum(y - upper, 0)
+    np.testing.assert_allclose(found["crps"], scoringrules.crps_normal(y, MEAN, SPREAD), rtol=0.05)
+    # In the bulk: a kernel is wider than the density, and so heavier far out.
+    bulk = abs(y - MEAN) < 2 * SPREAD
+    np.testing.assert_allclose(found["log_score"][bulk], normal.logpdf(y[bulk]), atol=0.06)
+    np.testing.assert_allclose(found["pit"], normal.cdf(y), atol=0.01)
+    np.testing.assert_allclose(found["error"], MEAN - y, atol=2e-4)
+    np.testing.assert_allclose(found["width"], width, rtol=0.02)
+    np.testing.assert_array_equal(found["covered"], (lower <= y) & (y <= upper))
+    np.testing.assert_allclose(found["interval_score"], width + 20 * (below + above), rtol=0.05)
+    pinball = np.where(y < quarter, 0.75, 0.25) * abs(quarter - y)
+    np.testing.assert_allclose(found["pinball"], pinball, rtol=0.05)
+
+
+def test_scores_agree_with_other_libraries(paths, panel, ensemble):
+    properscoring = pytest.importorskip("properscoring", reason="properscoring is not installed")
+    scored, y, draws = ensemble
+    scores = score(paths, panel)
+    np.testing.assert_allclose(
+        # It has no fair estimator: the difference of two draws is a part in 20,000 smaller.
+        scores["crps"].values[scored],
+        properscoring.crps_ensemble(y, draws),
+        rtol=1e-3,
+    )
+    # Its normal density is cut after five digits.
+    np.testing.assert_allclose(
+        scores["log_score"].values[scored], -scoringrules.logs_ensemble(y, draws), atol=2e-5
+    )
+    np.testing.assert_array_equal(scores["crps"], bb.crps(paths, panel))
+
+
+def test_twice_the_mean_pinball_loss_over_all_quantiles_is_the_crps(paths, panel):
+    fine = np.arange(0.0025, 1, 0.005)
+    scores = score(paths, panel, quantiles=fine)
+    twice = 2 * scores["pinball"].mean("quantile", skipna=False)
+    np.testing.assert_allclose(twice, scores["crps"], rtol=0.02)
+
+
+def test_scores_carry_horizon_level_and_what_is_missing(paths, panel):
+    scores = score(paths, panel)
+    missing = np.isnan(outcomes(paths, panel).values)
+    for name in ("crps", "log_score", "pit"):
+        assert scores[name].dims == ("contract", "step")
+        np.testing.assert_array_equal(np.isnan(scores[name]), missing)
+    assert scores["covered"].dims == ("contract", "step", "level")
+    assert scores["level"].values.tolist() == [0.5, 0.8, 0.9, 0.95]
+    np.testing.assert_array_equal(scores["horizon"][0], [0, 1, 2, 3, 4])
+    assert all("long_name" in scores[name].attrs for name in scores.data_vars)
+
+
+def test_the_regime_of_a_forecast_is_the_likeliest_at_its_origin(paths, panel):
+    regime = np.ones((4, 5000, 3, 5), np.int8)
+    regime[:3, :, 0] = 2
+    scores = score(paths.assign(regime=(paths["basis"].dims, regime)), panel)
+    assert scores["regime"].values.tolist() == [2, 1, 1]
+
+
+def test_probabilities_of_scores_lie_between_0_and_1(paths, panel):
+    with pytest.raises(ValueError, match=r"levels is \(0.5, 1.0\); probabilities"):
+        score(paths, panel, levels=(0.5, 1.0))
+
+
+def test_the_energy_score_of_one_contract_is_its_crps(paths, panel):
+    named = paths.isel(draw=slice(50)).assign_coords(underlying=("contract", ["x", "y", "z"]))
+    energy = energy_score(named, panel)
+    assert energy.dims == ("underlying", "step")
+    np.testing.assert_allclose(energy, bb.crps(named, panel), rtol=1e-9)
+
+
+def test_the_energy_score_sees_whether_contracts_move_together(paths, panel):
+    """The truth: one shock moves all. Forecasts have the right margins; one has no dependence."""
+    few = paths.isel(draw=slice(100), contract=[0, 1]).assign_coords(
+        underlying=("contract", ["x", "x"])
+    )
+    rng = np.random.default_rng(6)
+    shock = rng.standard_normal((4, 100, 1, 5))
+    together = few.assign(basis=few["basis"] * 0 + MEAN + SPREAD * shock)
+    gain = []
+    for _ in range(60):
+        truth = panel.copy()
+        truth["basis"] = ("obs", np.full(10, MEAN + SPREAD * rng.standard_normal()))
+        both = [energy_score(x, truth).sel(underlying="x")[2:4].mean() for x in (together, few)]
+        gain.append(float(both[1] - both[0]))
+    assert np.mean(gain) > 2 * np.std(gain) / np.sqrt(60)
 
 
 def fit_of(density, sizes):

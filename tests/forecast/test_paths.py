@@ -406,6 +406,23 @@ def test_a_horizon_beyond_expiry_ends_at_expiry(fabricated, paths):
     xr.testing.assert_identical(bb.forecast(fabricated, horizon="9999D", seed=1), paths)
 
 
+def test_instants_may_be_chosen_and_lead_to_the_same_place(closed, fixed):
+    chosen = closed["time"].values[0, [9, 3]]
+    paths = bb.forecast(fixed, times=[*chosen, LAST], seed=3)
+    np.testing.assert_array_equal(paths["time"][0], sorted([LAST, *chosen]))
+    for step, same in ((1, 3), (2, 9)):
+        one, other = (
+            x["basis"].isel(contract=0) for x in (paths.isel(step=step), closed.isel(step=same))
+        )
+        np.testing.assert_allclose(one.std(), other.std(), rtol=0.05)
+        np.testing.assert_allclose(one.mean(), other.mean(), atol=0.06 * float(other.std()))
+
+
+def test_instants_before_the_origin_are_an_error(fixed):
+    with pytest.raises(ValueError, match="none of the 1 times lies after the origin 2022-07-08"):
+        bb.forecast(fixed, times=[LAST], seed=1)
+
+
 def test_weekends_are_skipped_where_nothing_is_quoted_then(fabricate, gaussian, prices):
     weekdays = prices[prices["time"].dt.day_of_week < 5]
     panel, _ = bb.make_panel(weekdays[weekdays["underlying"] == "BTC"])
