@@ -1,4 +1,10 @@
 from .data.cleaning import Cleaning as Cleaning
+from .data.exchanges import list_exchanges as list_exchanges
+from .data.exchanges import load_exchange as load_exchange
+from .data.funding import make_funding as make_funding
+from .data.funding import read_funding as read_funding
+from .data.funding_rules import FundingRule as FundingRule
+from .data.funding_rules import funding_from_premium as funding_from_premium
 from .data.market import Market as Market
 from .data.market import simulate_market as simulate_market
 from .data.panel import known_at as known_at

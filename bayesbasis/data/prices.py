@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,13 @@ def read_prices(source: PricesSource, *, timezone: str | None = None) -> pd.Data
     0 2024-01-02 00:00:00+00:00  46100.0  dated
     1 2024-01-03 00:00:00+00:00  44100.0  dated
     """
-    raw = _table(source)
-    _require_columns(raw)
+    raw = load_table(source)
+    require_columns(raw)
     columns = {
-        **{name: _instants(raw, name, _zone(timezone)) for name in INSTANTS},
-        **{name: _labels(raw, name) for name in LABELS},
-        **{name: _numbers(raw, name) for name in (*PRICES, "volume") if name in raw},
-        "kind": _labels(raw, "kind") if "kind" in raw else "dated",
+        **{name: instants(raw, name, zone_named(timezone)) for name in INSTANTS},
+        **{name: labels(raw, name) for name in LABELS},
+        **{name: numbers(raw, name) for name in (*PRICES, "volume") if name in raw},
+        "kind": labels(raw, "kind") if "kind" in raw else "dated",
     }
     first = [*REQUIRED, "kind"]
     frame = raw.assign(**columns)
@@ -103,14 +103,18 @@ def read_prices(source: PricesSource, *, timezone: str | None = None) -> pd.Data
 # Sources ---------------------------------------------------------------------------------------
 
 
-def _table(source: PricesSource) -> pd.DataFrame:
+def load_table(
+    source: PricesSource,
+    required: Sequence[str] = REQUIRED,
+    what: str = "a price table has one row a quote",
+) -> pd.DataFrame:
     """Return `source` as a frame of its own with unique column names and a fresh index."""
     frame = source if isinstance(source, pd.DataFrame) else _load(source)
-    if set(frame.index.names) & set(REQUIRED) - set(frame.columns):
+    if set(frame.index.names) & set(required) - set(frame.columns):
         frame = frame.reset_index()
     frame = frame.reset_index(drop=True).rename(columns=str)
     if frame.empty:
-        raise PriceError(f"no rows: a price table has one row a quote, with {_listed(REQUIRED)}.")
+        raise PriceError(f"no rows: {what}, with {_listed(required)}.")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise PriceError(f"column {twice[0]!r}: appears twice. Keep one of them.")
@@ -151,14 +155,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys((*LABELS, "kind"), "str"))
 
 
-def _require_columns(frame: pd.DataFrame) -> None:
+def require_columns(frame: pd.DataFrame, required: Sequence[str] = REQUIRED) -> None:
     """Raise for the first required column that `frame` lacks."""
-    for name in REQUIRED:
+    for name in required:
         if name not in frame:
-            others = [str(column) for column in frame if column not in REQUIRED]
+            others = [str(column) for column in frame if column not in required]
             raise PriceError(
                 f"column {name!r}: missing{_did_you_mean(name, others)} Needed are "
-                f"{_listed(REQUIRED)}, found are {_listed(frame.columns)}. Rename or add it."
+                f"{_listed(required)}, found are {_listed(frame.columns)}. Rename or add it."
             )
 
 
@@ -177,7 +181,7 @@ def _listed(names: Iterable[str]) -> str:
 # Columns ---------------------------------------------------------------------------------------
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
+def numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     """Return the column as float64; what is missing stays missing."""
     values = frame[name]
     if values.dtype.kind not in "iuf":
@@ -191,7 +195,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     return pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index)
 
 
-def _labels(frame: pd.DataFrame, name: str) -> pd.Series[str]:
+def labels(frame: pd.DataFrame, name: str) -> pd.Series[str]:
     """Return the column as text; whole numbers are names too (``240329``)."""
     values = frame[name]
     if values.dtype.kind not in "iu" and not isinstance(values.dtype, pd.StringDtype):
@@ -201,7 +205,7 @@ def _labels(frame: pd.DataFrame, name: str) -> pd.Series[str]:
     return values.astype("str")
 
 
-def _instants(
+def instants(
     frame: pd.DataFrame, name: str, zone: zoneinfo.ZoneInfo | None
 ) -> pd.Series[pd.Timestamp]:
     """Return the column as UTC instants at nanosecond resolution."""
@@ -264,7 +268,7 @@ def _localised(
     return instants.dt.tz_convert("UTC")
 
 
-def _zone(timezone: str | None) -> zoneinfo.ZoneInfo | None:
+def zone_named(timezone: str | None) -> zoneinfo.ZoneInfo | None:
     """Return the zone of that IANA name."""
     if timezone is None:
         return None

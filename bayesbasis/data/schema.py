@@ -48,9 +48,10 @@ def offence(
         One line with the column, the contract, the row (counted from 0), its values, the remedy.
     """
     row = int(np.flatnonzero(bad)[0])
-    cells = {name: frame[name].iloc[row] for name in (column, "contract", *INSTANTS, *PRICES)}
+    shown = [name for name in (*INSTANTS, *PRICES) if name in frame]
+    cells = {name: frame[name].iloc[row] for name in (column, "contract", *shown)}
     cell = cells[column].item() if isinstance(cells[column], np.generic) else cells[column]
-    values = ", ".join(f"{name}={cells[name]}" for name in (*INSTANTS, *PRICES))
+    values = ", ".join(f"{name}={cells[name]}" for name in shown)
     return PriceError(
         f"column {column!r}, contract {str(cells['contract'])!r}, row {row} (counted from 0): "
         f"{said.format(cell)}; the row holds {values}. {remedy}."
