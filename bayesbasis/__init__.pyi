@@ -30,5 +30,11 @@ from .model.cards import load_card as load_card
 from .model.cards import save_card as save_card
 from .model.graph import build as build
 from .model.spec import Spec as Spec
+from .trade.book import book as book
+from .trade.book import trade_table as trade_table
+from .trade.carry import cash_and_carry as cash_and_carry
+from .trade.costs import Costs as Costs
+from .trade.costs import Fee as Fee
+from .trade.exits import When as When
 
 __version__: str

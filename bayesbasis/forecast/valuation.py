@@ -148,7 +148,7 @@ def _dataset(
     }
     names = ("contract", "underlying", "venue", "kind", "expiry")
     chosen = known.isel(contract=live)
-    coords = {name: chosen[name] for name in names}
+    coords: dict[str, Any] = {name: chosen[name] for name in names}
     coords |= {name: posterior[name].values for name in ("chain", "draw")}
     return xr.Dataset(
         {
