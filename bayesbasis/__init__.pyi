@@ -36,5 +36,7 @@ from .trade.carry import cash_and_carry as cash_and_carry
 from .trade.costs import Costs as Costs
 from .trade.costs import Fee as Fee
 from .trade.exits import When as When
+from .trade.liquidation import liquidation_price as liquidation_price
+from .trade.margins import margin as margin
 
 __version__: str
