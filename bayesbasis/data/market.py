@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.laws import Anchored, Law
 from bayesbasis.process.quadrature import Steps
 from bayesbasis.process.regimes import generator, stationary
@@ -86,7 +87,8 @@ def simulate_market(
     """Simulate spot and overlapping quarterly futures whose parameters are known.
 
     The basis follows the model: a law of convergence, regimes of volatility that spot shares,
-    Student-t shocks shared by the curve, quote noise, carry drawn contract by contract.
+    Student-t shocks shared by the curve, quote noise, carry drawn contract by contract. A contract
+    enters with the deviation that would have gathered since `SETTLED` years before.
 
     Parameters
     ----------
@@ -219,24 +221,20 @@ def _simulate_spot(market: Market, path: Array, gaps: Array, first: float, rng: 
 def _simulate_curve(
     market: Market, tau: Array, listed: Array, path: Array, rng: Generator
 ) -> tuple[Array, Array]:
-    """Deviations and quotes of every contract; a contract waits at its first level until listed.
-
-    It enters with the spread of one expiry-free half-life of diffusion.
-    """
+    """Deviations and quotes of every contract; one waits at fair value until it is listed."""
     contracts, steps = tau.shape
     phi, variance = np.ones((1, contracts, steps)), np.zeros((1, contracts, steps))
-    moving = np.zeros_like(listed)
-    moving[:, 1:] = listed[:, 1:] & listed[:, :-1]
-    start = np.concatenate([tau[:, :1], tau[:, :-1]], axis=1)
-    pairs, row = np.unique(np.stack([start[moving], tau[moving]]), axis=1, return_inverse=True)
+    quoted_before = np.zeros_like(listed)
+    quoted_before[:, 1:] = listed[:, :-1]
+    start = np.where(quoted_before, np.roll(tau, 1, axis=1), tau + SETTLED)
+    pairs, row = np.unique(np.stack([start[listed], tau[listed]]), axis=1, return_inverse=True)
     own = {name: np.array([getattr(market, name)]) for name in market.law.parameters}
     tables = market.law.transition(own, Steps.between(pairs[0], pairs[1]), np)
-    phi[0, moving], variance[0, moving] = (table[row.ravel()] for table in tables)
+    phi[0, listed], variance[0, listed] = (table[row.ravel()] for table in tables)
     volatility = np.array(market.volatility) * 1e-4 * np.sqrt(_DAYS_PER_YEAR)
-    entry = market.half_life / _DAYS_PER_YEAR
     deviation, quote = simulate_deviations(
         np.zeros((1, contracts)),
-        np.full((1, contracts), entry),
+        np.zeros((1, contracts)),
         phi,
         variance,
         volatility[path][None],

@@ -48,9 +48,11 @@ def log_score(fit: xr.DataTree) -> float:
     Notes
     -----
     Densities condition on the past, parameters on all data: this compares models on the panel they
-    were fitted to, and is no leave-one-out.
+    were fitted to, and is no leave-one-out. Events with a contract's first quote, which nothing
+    foretold, do not count.
     """
     density = fit["log_likelihood"].to_dataset()["basis"]
+    density = density.isel(event=np.flatnonzero(density["event_first"].values == 0))
     values = density.stack(sample=("chain", "draw")).transpose("sample", "event").values
     best = values.max(axis=0)
     mean = best + np.log(np.exp(values - best).mean(axis=0))

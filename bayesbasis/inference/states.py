@@ -22,8 +22,9 @@ def pointwise(spec: Spec, layout: Layout, posterior: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``basis`` (chain, draw, event) with coords ``event_time``, ``event_underlying`` and
-        ``event_size``, the quotes scored together.
+        ``basis`` (chain, draw, event) with coords ``event_time``, ``event_underlying``,
+        ``event_size``, the quotes scored together, and ``event_first``, how many of them are the
+        first of their contract.
     """
     natural = natural_draws(spec, posterior)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(layout.event_time))
@@ -68,7 +69,7 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
     posterior = thin(fit["posterior"].to_dataset(), draws)
     natural = natural_draws(spec, posterior)
     filtered, smoothed, level, level_smoothed = [], [], [], []
-    back = np.argsort(layout.order)
+    back = np.argsort(layout.order, kind="stable")[panel.sizes["contract"] :]
     for p in filter_parameters(spec, layout, natural):
         result = sweep(layout.schedule, p)
         filtered.append(result.states.filtered)
@@ -112,11 +113,13 @@ def thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
 
 def _event_coords(layout: Layout) -> dict[str, Any]:
     names = np.array(layout.underlyings, dtype=object)[layout.event_underlying].astype(str)
-    size = layout.schedule.event_stop - layout.schedule.event_start
+    schedule = layout.schedule
+    first = np.isin(schedule.previous, schedule.first)
     return {
         "event_time": ("event", layout.event_time),
         "event_underlying": ("event", names),
-        "event_size": ("event", size),
+        "event_size": ("event", schedule.event_stop - schedule.event_start),
+        "event_first": ("event", np.add.reduceat(first, schedule.event_start, dtype=np.int64)),
     }
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.hierarchy import Levels
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.filter import Schedule
+from bayesbasis.process.filter import SETTLED, Schedule
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
 Array = NDArray[Any]
@@ -21,6 +21,9 @@ _YEAR_NS = 365 * 86_400 * 10**9
 class Layout:
     """A panel in order of events: by regime chain, time and underlying.
 
+    Before all quotes stands one for each contract that nobody saw: at fair value, `SETTLED` years
+    before the first. It scores nothing, but the first quote is a move from there like any other.
+
     Parameters
     ----------
     levels : Levels
@@ -31,11 +34,11 @@ class Layout:
         Names of the underlyings, in the order of their indices.
     contract_underlying, contract_venue : ndarray of int64, shape (contract,)
         Where each contract belongs.
-    order : ndarray of int64, shape (obs,)
-        Position in the panel of each quote in order of events.
-    basis, tau : ndarray, shape (obs,)
-        In order of events.
-    contract : ndarray of int64, shape (obs,)
+    order : ndarray of int64, shape (contract + obs,)
+        Position in the panel of each quote in order of events; -1 for the unseen ones.
+    basis, tau : ndarray, shape (contract + obs,)
+        In order of events; zero for the unseen ones, whose fair basis is that of expiry.
+    contract : ndarray of int64, shape (contract + obs,)
         In order of events.
     schedule : Schedule
         Who follows whom.
@@ -84,6 +87,11 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
     ValueError
         If no contract has a second quote, so that there is no move to learn from.
     """
+    if panel.sizes["obs"] == panel.sizes["contract"]:
+        raise ValueError(
+            f"none of the {panel.sizes['contract']} contracts has a second quote, so there is no "
+            "move to learn from; give a panel with at least two quotes of some contract"
+        )
     underlyings, contract_underlying = _labels(panel["underlying"].values)
     venues, contract_venue = _labels(panel["venue"].values)
     pooled = spec.pooling.underlyings and len(underlyings) > 1
@@ -92,40 +100,41 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
     time = panel["time"].values.astype("datetime64[ns]").astype(np.int64)
     underlying = contract_underlying[contract]
     path = underlying if spec.regimes.shared_by == "underlying" else np.zeros_like(underlying)
-    order = np.lexsort((contract, _first_quotes(contract), underlying, time, path))
-    contract, time, underlying, path = (x[order] for x in (contract, time, underlying, path))
-    previous, tau = _previous(contract), panel["tau"].values[order]
-    if (previous < 0).all():
-        raise ValueError(
-            f"none of the {panel.sizes['contract']} contracts has a second quote, so there is no "
-            "move to learn from; give a panel with at least two quotes of some contract"
-        )
-    group = underlying if pooled else np.zeros_like(underlying)
-    start, stop = _event_bounds(previous >= 0, np.stack([path, time, underlying]))
-    chain = group[start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
+    order = np.lexsort((contract, underlying, time, path))
+    time, underlying, path = (x[order] for x in (time, underlying, path))
+    unseen = panel.sizes["contract"]
+    contract = np.concatenate([np.arange(unseen), contract[order]])
+    basis, tau = (_after_unseen(panel[name].values[order], unseen) for name in ("basis", "tau"))
+    previous = _previous(contract)
+    groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
+    group = groups[contract]
+    start, stop = _event_bounds(np.stack([path, time, underlying]))
+    chain = (
+        group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
+    )
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
     step, moves, move_group = _moves(previous, tau, group)
     schedule = Schedule(
         previous=previous,
         step=step,
         group=group,
-        first=np.flatnonzero(previous < 0),
-        event_start=start,
-        event_stop=stop,
+        first=np.arange(unseen),
+        event_start=unseen + start,
+        event_stop=unseen + stop,
         gap=gap,
         chain=chain,
         gap_length=gap_length,
         gap_chain=gap_chain,
     )
-    groups = underlyings if pooled or len(underlyings) == 1 else ["all"]
+    labels = underlyings if pooled or len(underlyings) == 1 else ["all"]
     return Layout(
         levels=levels,
-        coords=_coords(spec, panel, groups, venues),
+        coords=_coords(spec, panel, labels, venues),
         underlyings=underlyings,
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
-        order=order,
-        basis=panel["basis"].values[order],
+        order=np.concatenate([np.full(unseen, -1), order]),
+        basis=basis,
         tau=tau,
         contract=contract,
         schedule=schedule,
@@ -158,13 +167,13 @@ def _coords(
     return coords
 
 
-def _first_quotes(contract: Array) -> Array:
-    """Mark the first quote of every contract of a panel, which is sorted by contract and time."""
-    return np.diff(contract, prepend=-1) != 0
+def _after_unseen(values: Array, unseen: int) -> Array:
+    """Put the quotes that nobody saw before the others."""
+    return np.concatenate([np.zeros(unseen), values])
 
 
 def _previous(contract: Array) -> Array:
-    """Position of the previous quote of the same contract; -1 for the first."""
+    """Position of the previous quote of the same contract; -1 for the unseen ones."""
     previous = np.full(len(contract), -1)
     by_contract = np.argsort(contract, kind="stable")
     same = contract[by_contract[1:]] == contract[by_contract[:-1]]
@@ -172,13 +181,11 @@ def _previous(contract: Array) -> Array:
     return previous
 
 
-def _event_bounds(scored: Array, keys: Array) -> tuple[Array, Array]:
-    """First and one past the last scored quote of every event; keys have shape (key, obs)."""
-    positions = np.flatnonzero(scored)
-    opens = np.ones(len(positions), bool)
-    opens[1:] = (np.diff(keys[:, positions], axis=1) != 0).any(axis=0)
-    closes = np.append(opens[1:], True)
-    return positions[opens], positions[closes] + 1
+def _event_bounds(keys: Array) -> tuple[Array, Array]:
+    """First and one past the last quote of every event; keys have shape (key, obs)."""
+    opens = (np.diff(keys, axis=1) != 0).any(axis=0)
+    start = np.concatenate([[0], np.flatnonzero(opens) + 1])
+    return start, np.append(start[1:], keys.shape[1])
 
 
 def _gaps(path: Array, time: Array, chain: Array) -> tuple[Array, Array, Array]:
@@ -196,7 +203,9 @@ def _moves(
 ) -> tuple[Array, tuple[Steps, Steps], tuple[Array, Array]]:
     """Distinct moves of each parameter group, the easy ones first; and every quote's row."""
     scored = previous >= 0
-    pairs = np.stack([group[scored], tau[previous[scored]], tau[scored]])
+    before = tau[previous[scored]]
+    before = np.where(before > 0, before, tau[scored] + SETTLED)
+    pairs = np.stack([group[scored], before, tau[scored]])
     distinct, row = np.unique(pairs, axis=1, return_inverse=True)
     owner, start, end = distinct[0].astype(np.int64), distinct[1], distinct[2]
     hard = ~split_by_stiffness(start, end)

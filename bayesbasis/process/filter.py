@@ -32,12 +32,20 @@ from bayesbasis.process.shocks import normaliser, quadratic_form
 
 Array = NDArray[Any]
 
+SETTLED = 5.0
+"""Years before its first quote at which a contract is taken to have been quoted at fair value.
+
+From there the law of convergence leads to the first quote as it leads from any quote to the next.
+It is so long ago that the deviation has settled to what shocks and convergence leave between them.
+"""
+
 
 class Schedule(NamedTuple):
     """Who follows whom: the integer skeleton of a panel, in order of events.
 
-    Quotes are sorted by chain, time and underlying. A first quote sets the state of its contract
-    and carries no density, so it belongs to no event.
+    Quotes are sorted by chain, time and underlying. The first of a contract sets its state and
+    carries no density, so it belongs to no event: it is one at fair value that nobody saw,
+    `SETTLED` years before the first that was seen.
 
     Parameters
     ----------

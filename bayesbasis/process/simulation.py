@@ -114,14 +114,23 @@ def simulate_deviations(
     noise: Array,
     rng: Generator,
 ) -> tuple[Array, Array]:
-    """Run the deviations of one underlying's contracts forward, and quote them.
+    r"""Run the filter of one underlying's contracts forward on innovations that are drawn.
+
+    .. math::
+
+        q = φ\hat z + σ_k \sqrt{S}\, ẽ, \qquad S = φ^2 P + v + f, \qquad
+        \hat z ← φ\hat z + G (q - φ\hat z), \qquad G = (S - f)/S
+
+    The innovations ``ẽ`` of one time are those of `Shocks`, so quotes have the very distribution
+    that the filter scores.
 
     Parameters
     ----------
     level, spread : ndarray, shape (draw, contract)
-        Mean and scale-free variance of the deviations before the first move.
+        Filtered deviation and its scale-free variance before the first move.
     phi, variance : ndarray, shape (draw, contract, step)
-        ``φ`` and ``v`` of every move; the first may be no move at all, ``φ = 1`` and ``v = 0``.
+        ``φ`` and ``v`` of every move. Where nothing moves, ``φ = 1`` and ``v = 0``, nothing is
+        quoted either: the state stays, and the quote is no new one.
     volatility : ndarray, shape (draw, step)
         ``σ`` of the regime at the end of each move, per square root of a year.
     correlation, tail, noise : ndarray, shape (draw,)
@@ -132,16 +141,20 @@ def simulate_deviations(
     Returns
     -------
     deviation, quote : ndarray, shape (draw, contract, step)
-        The deviation, and the deviation with quote noise.
+        The filtered deviation ``ẑ``, and the deviation as quoted.
     """
     contracts, steps = phi.shape[1:]
     deviation, quote = np.empty(phi.shape), np.empty(phi.shape)
-    z = level + volatility[:, :1] * np.sqrt(spread) * rng.standard_normal(level.shape)
+    f = noise[:, None]
     for t in range(steps):
         shock, root = shared_shocks(correlation, tail, contracts, rng)
-        error, _ = shared_shocks(correlation, np.full_like(tail, np.inf), contracts, rng)
-        sigma = volatility[:, t, None] * root
-        z = phi[..., t] * z + sigma * np.sqrt(variance[..., t]) * shock
-        deviation[..., t] = z
-        quote[..., t] = z + sigma * np.sqrt(noise)[:, None] * error
+        predicted = phi[..., t] ** 2 * spread + variance[..., t]
+        total = predicted + f
+        innovation = volatility[:, t, None] * root * np.sqrt(total) * shock
+        still = (phi[..., t] == 1.0) & (variance[..., t] == 0.0)
+        gain = np.divide(predicted, total, out=np.zeros_like(total), where=~still & (total > 0))
+        mean = phi[..., t] * level
+        quote[..., t] = mean + innovation
+        level, spread = mean + gain * innovation, np.where(still, spread, f * gain)
+        deviation[..., t] = level
     return deviation, quote

@@ -35,16 +35,23 @@ def test_prices_are_in_the_schema_and_nothing_of_them_is_dropped(frequency):
     assert audit.loc[audit["action"] == "dropped", "rows"].sum() == 0
 
 
-def test_panel_returns_the_basis_that_was_simulated(simulated):
-    prices, truth = simulated
-    quote = truth["carry"].sel(contract=prices["contract"].to_numpy()).values
-    fair = 0.01 * quote * tau_of(prices)
-    error = basis_of(prices) - fair - truth["deviation"].values
-    scale = truth["volatility"].values[truth["regime_at"].values - 1] * 1e-4
-    # Quote noise in units of its own spread: Gaussian given the mixing variable of its day.
-    standardised = error / (scale * np.sqrt(truth["noise"].item()))
-    np.testing.assert_allclose(np.median(np.abs(standardised)), 0.6745, rtol=0.15)
-    np.testing.assert_allclose(np.median(standardised), 0.0, atol=0.1)
+def test_without_noise_the_basis_is_carry_and_deviation():
+    prices, truth = simulate_market(Market(noise=1e-15), seed=1)
+    carry = truth["carry"].sel(contract=prices["contract"].to_numpy()).values
+    expected = 0.01 * carry * tau_of(prices) + truth["deviation"].values
+    np.testing.assert_allclose(basis_of(prices), expected, atol=1e-12)
+
+
+def test_contracts_enter_with_the_spread_that_convergence_leaves():
+    """Ornstein-Uhlenbeck: the stationary variance, σ² / (2κ), plus noise."""
+    market = dataclasses.replace(CALM, law=OrnsteinUhlenbeck(), half_life=10.0, correlation=0.0)
+    prices, truth = simulate_market(
+        market, seed=8, underlyings=[f"U{i}" for i in range(60)], quarters=10, listed_days=2
+    )
+    entry = ~prices.duplicated("contract")
+    stationary = (8.0 * 1e-4) ** 2 * 10.0 / (2 * np.log(2))
+    spread = np.mean(truth["deviation"].values[entry] ** 2)
+    np.testing.assert_allclose(spread, stationary, rtol=0.15)
 
 
 def test_states_of_the_truth_belong_to_the_rows(simulated):

@@ -201,12 +201,15 @@ def test_the_energy_score_sees_whether_contracts_move_together(paths, panel):
     assert np.mean(gain) > 2 * np.std(gain) / np.sqrt(60)
 
 
-def fit_of(density, sizes):
+def fit_of(density, sizes, first=0):
     return xr.DataTree.from_dict(
         {
             "log_likelihood": xr.Dataset(
                 {"basis": (("chain", "draw", "event"), density)},
-                {"event_size": ("event", sizes)},
+                {
+                    "event_size": ("event", sizes),
+                    "event_first": ("event", np.broadcast_to(first, len(sizes))),
+                },
             )
         }
     )
@@ -216,6 +219,12 @@ def test_log_score_is_that_of_the_posterior_mean_density():
     density = np.random.default_rng(3).normal(3.0, 1.0, (2, 50, 4))
     expected = np.log(np.exp(density).mean((0, 1))).sum() / 7
     np.testing.assert_allclose(bb.log_score(fit_of(density, [1, 2, 1, 3])), expected, rtol=1e-12)
+
+
+def test_first_quotes_of_contracts_do_not_count():
+    density = np.random.default_rng(3).normal(3.0, 1.0, (2, 50, 4))
+    kept = bb.log_score(fit_of(density[..., [1, 3]], [2, 3]))
+    assert bb.log_score(fit_of(density, [1, 2, 1, 3], first=[1, 0, 2, 0])) == kept
 
 
 def test_log_score_neither_over_nor_underflows():

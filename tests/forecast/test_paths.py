@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from scipy.stats import kstest
 
 import bayesbasis as bb
 from bayesbasis.model.layout import lay_out
-from bayesbasis.process.filter import Parameters, forward, transitions
+from bayesbasis.process.filter import SETTLED, Parameters, forward, transitions
 from bayesbasis.process.quadrature import Steps
 from bayesbasis.process.regimes import Regimes
 
@@ -46,9 +47,9 @@ def last_state(spec, p, panel, contract):
     tau = panel["tau"].values[own]
     carry = 0.01 * p["carry"][panel["contract"].values.tolist().index(contract)]
     z, noise = panel["basis"].values[own] - carry * tau, p["noise"][0] / 365
-    level, spread = z[0], noise
-    for i in range(1, len(z)):
-        phi, v = phi_and_variance(spec, p, tau[i - 1], tau[i])
+    level, spread, before = 0.0, noise, [tau[0] + SETTLED, *tau]
+    for i in range(len(z)):
+        phi, v = phi_and_variance(spec, p, before[i], tau[i])
         predicted = phi**2 * spread + v
         gain = predicted / (predicted + noise)
         level, spread = phi * level + gain * (z[i] - phi * level), (1 - gain) * predicted
@@ -131,13 +132,29 @@ def test_mean_and_variance_of_paths_are_those_of_the_law(closed, fixed, gaussian
             if not end > 0:
                 break
             phi, v = phi_and_variance(gaussian, p, tau, end)
+            unknown = spread_after(gaussian, p, [tau, *own["tau"].values[1 : step + 1]], spread)
             z = own["deviation"].values[..., step].ravel()
-            sd = sigma * np.sqrt(phi**2 * spread + v)
-            np.testing.assert_allclose((z.mean() - phi * level) / sd, 0, atol=4.5 / len(z) ** 0.5)
-            np.testing.assert_allclose(z.std() / sd, 1, atol=4.5 / (2 * len(z)) ** 0.5)
-            error = own["basis"].values[..., step].ravel() - carry * end - z
-            noise = sigma * np.sqrt(p["noise"].item() / 365)
-            np.testing.assert_allclose(error.std() / noise, 1, atol=4.5 / (2 * len(z)) ** 0.5)
+            quote = own["basis"].values[..., step].ravel() - carry * end
+            state = phi**2 * spread + v
+            assert_moments(z, phi * level, sigma * np.sqrt(state - unknown))
+            assert_moments(quote, phi * level, sigma * np.sqrt(state + p["noise"].item() / 365))
+
+
+def spread_after(spec, p, tau, spread):
+    """Scale-free spread that is left after quotes at these times."""
+    noise = p["noise"].item() / 365
+    for start, end in pairwise(tau):
+        phi, v = phi_and_variance(spec, p, start, end)
+        predicted = phi**2 * spread + v
+        spread = predicted * noise / (predicted + noise)
+    return spread
+
+
+def assert_moments(values, mean, sd):
+    """Compare mean and standard deviation with the truth, in their standard errors."""
+    count = len(values)
+    np.testing.assert_allclose((values.mean() - mean) / sd, 0, atol=4.5 / count**0.5)
+    np.testing.assert_allclose(values.std() / sd, 1, atol=4.5 / (2 * count) ** 0.5)
 
 
 def test_steps_of_a_path_hang_together_as_the_law_says(closed, fixed, gaussian):
@@ -282,17 +299,16 @@ def test_a_stale_quote_is_carried_to_the_origin(fixed, gaussian, one):
         end = own["tau"].item()
         np.testing.assert_allclose(end, tau - 9 / 365, atol=1e-12)
         phi, v = phi_and_variance(gaussian, p, tau, end)
+        unknown = spread_after(gaussian, p, [tau, end], spread)
         z = own["deviation"].values.ravel()
-        sd = sigma * np.sqrt(phi**2 * spread + v)
-        np.testing.assert_allclose((z.mean() - phi * level) / sd, 0, atol=4.5 / 4000**0.5)
-        np.testing.assert_allclose(z.std() / sd, 1, atol=4.5 / 8000**0.5)
-        # Nothing was quoted at the origin, so the quote there is uncertain too.
-        noise = sigma * np.sqrt(p["noise"].item() / 365)
-        error = own["basis"].values.ravel() - carry * end - z
-        np.testing.assert_allclose(error.std() / noise, 1, atol=4.5 / 8000**0.5)
+        quote = own["basis"].values.ravel() - carry * end
+        state = phi**2 * spread + v
+        assert_moments(z, phi * level, sigma * np.sqrt(state - unknown))
+        # Nothing was quoted at the origin, so the quote there is uncertain.
+        assert_moments(quote, phi * level, sigma * np.sqrt(state + p["noise"].item() / 365))
 
 
-def test_a_listing_with_one_quote_draws_its_carry_from_the_population(fixed, prices):
+def test_a_listing_with_one_quote_draws_its_carry_from_both(fixed, gaussian, prices):
     newer = pd.concat(
         [
             prices[prices["underlying"] == "BTC"],
@@ -303,8 +319,9 @@ def test_a_listing_with_one_quote_draws_its_carry_from_the_population(fixed, pri
     )
     panel, _ = bb.make_panel(newer, bb.Cleaning(min_rows=1))
     carry = 100 * bb.forecast(fixed, seed=8, panel=panel)["carry"].sel(contract="BTC-NEW")
-    p = parameters_of(fixed)
-    standard = (carry.values.ravel() - p["carry_mean"]) / p["carry_between_contracts"]
+    mean, covariance, contracts = exact_carry(fixed, gaussian, panel)
+    own = contracts.index("BTC-NEW")
+    standard = (carry.values.ravel() - mean[own]) / np.sqrt(covariance[own, own])
     assert kstest(standard, "norm").pvalue > 1e-3
 
 
@@ -528,7 +545,10 @@ def test_venues_are_told_apart_when_one_is_missing_at_the_origin(fabricate, gaus
     panel, _ = bb.make_panel(labelled)
     fit = fabricate(gaussian, panel, draws=500)
     eth = labelled[labelled["underlying"] == "ETH"]
-    new = eth.tail(1).assign(contract="ETH-NEW", expiry=pd.Timestamp("2023-03-31T08:00Z"))
+    # An hour before expiry a quote says next to nothing of carry.
+    last = eth.tail(1)
+    soon = last["time"].max() + pd.Timedelta("1h")
+    new = last.assign(contract="ETH-NEW", expiry=soon, futures=last["spot"])
     alone, _ = bb.make_panel(pd.concat([eth, new]), bb.Cleaning(min_rows=1))
     carry = 100 * bb.forecast(fit, seed=1, panel=alone)["carry"].sel(contract="ETH-NEW")
     p = fit["posterior"].to_dataset()

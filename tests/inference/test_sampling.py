@@ -65,7 +65,8 @@ def test_parameters_keep_to_their_supports(fitted):
 def test_one_step_densities_belong_to_events(fitted, panel):
     density = fitted["log_likelihood"].to_dataset()["basis"]
     assert density.dims == ("chain", "draw", "event")
-    assert density["event_size"].sum() == panel.sizes["obs"] - panel.sizes["contract"]
+    assert density["event_size"].sum() == panel.sizes["obs"]
+    assert density["event_first"].sum() == panel.sizes["contract"]
     assert set(density["event_underlying"].values) == {"BTC"}
     assert np.isin(density["event_time"].values, panel["time"].values).all()
 

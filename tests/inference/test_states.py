@@ -1,4 +1,4 @@
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ DAYS = 365.0
 
 @pytest.fixture(scope="module")
 def short_panel():
-    """Two contracts at irregular times, sometimes together: eight quotes, five scored events."""
+    """Two contracts at irregular times, sometimes together: eight quotes, five events."""
     day = pd.Timestamp("2024-01-01", tz="UTC")
     quotes = [
         ("A", 0.0, 210), ("B", 0.0, 420), ("A", 1.0, 225), ("B", 1.0, 400),
@@ -73,15 +73,16 @@ class Brute:
         level = self.deviation.copy()
         for c in np.unique(self.index):
             own = np.flatnonzero(self.index == c)
-            spread = self.noise
-            for before, here in pairwise(own):
-                phi, v = self.move(self.tau[before], self.tau[here])
+            # A quote at fair value, five years before the first.
+            start, now, spread = self.tau[own[0]] + 5.0, 0.0, self.noise
+            for here in own:
+                phi, v = self.move(start, self.tau[here])
                 predicted = phi**2 * spread + v
                 total[here] = predicted + self.noise
-                e[here] = self.deviation[here] - phi * level[before]
+                e[here] = self.deviation[here] - phi * now
                 gain = predicted / total[here]
-                level[here] = phi * level[before] + gain * e[here]
-                spread = (1 - gain) * predicted
+                now = level[here] = phi * now + gain * e[here]
+                start, spread = self.tau[here], (1 - gain) * predicted
         return e, total, level
 
     def smoothed_levels(self):
@@ -91,6 +92,8 @@ class Brute:
             own = np.flatnonzero(self.index == c)
             precision, shift = np.zeros((len(own), len(own))), self.deviation[own] / self.noise
             precision += np.eye(len(own)) / self.noise
+            phi, v = self.move(self.tau[own[0]] + 5.0, self.tau[own[0]])
+            precision[0, 0] += 1.0 / (phi**2 * self.noise + v)
             for i in range(1, len(own)):
                 phi, v = self.move(self.tau[own[i - 1]], self.tau[own[i]])
                 row = np.zeros(len(own))
@@ -102,8 +105,8 @@ class Brute:
     def regimes(self):
         """Event times, log density, and filtered and smoothed probabilities of every event."""
         e, total, _ = self.innovations()
-        times = np.unique(self.time[~np.isnan(e)])
-        events = [np.flatnonzero((self.time == when) & ~np.isnan(e)) for when in times]
+        times = np.unique(self.time)
+        events = [np.flatnonzero(self.time == when) for when in times]
 
         def emission(rows, sigma):
             root = np.sqrt(total[rows]) * sigma

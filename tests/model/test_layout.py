@@ -11,6 +11,7 @@ from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.quadrature import split_by_stiffness
 from bayesbasis.process.regimes import Regimes
 
@@ -75,11 +76,14 @@ def quotes_of(spec, panel):
     return quotes
 
 
+def _firsts(panel):
+    return np.flatnonzero(np.diff(panel["contract_index"].values, prepend=-1))
+
+
 def events_of(quotes):
     events = defaultdict(list)
     for q in quotes:
-        if q["before"] is not None:
-            events[q["path"], q["time"], q["underlying"]].append(q)
+        events[q["path"], q["time"], q["underlying"]].append(q)
     return dict(sorted(events.items()))
 
 
@@ -96,29 +100,45 @@ def panel(request, panels):
 @every_spec
 def test_quotes_are_those_of_the_panel_in_order_of_events(spec, panel):
     layout, quotes = lay_out(spec, panel), quotes_of(spec, panel)
-    np.testing.assert_array_equal(np.sort(layout.order), np.arange(len(quotes)))
-    np.testing.assert_array_equal(layout.basis, panel["basis"].values[layout.order])
-    np.testing.assert_array_equal(layout.tau, panel["tau"].values[layout.order])
-    np.testing.assert_array_equal(layout.contract, panel["contract_index"].values[layout.order])
-    ordered = [quotes[row] for row in layout.order]
+    unseen, order = panel.sizes["contract"], layout.order[panel.sizes["contract"] :]
+    np.testing.assert_array_equal(np.sort(order), np.arange(len(quotes)))
+    np.testing.assert_array_equal(layout.basis[unseen:], panel["basis"].values[order])
+    np.testing.assert_array_equal(layout.tau[unseen:], panel["tau"].values[order])
+    np.testing.assert_array_equal(layout.contract[unseen:], panel["contract_index"].values[order])
+    ordered = [quotes[row] for row in order]
     keys = [(q["path"], q["time"], q["underlying"]) for q in ordered]
     assert keys == sorted(keys)
-    np.testing.assert_array_equal(layout.schedule.group, [q["group"] for q in ordered])
+    np.testing.assert_array_equal(layout.schedule.group[unseen:], [q["group"] for q in ordered])
+
+
+@every_spec
+def test_before_all_stands_a_quote_of_every_contract_that_nobody_saw(spec, panel):
+    layout, quotes = lay_out(spec, panel), quotes_of(spec, panel)
+    unseen = panel.sizes["contract"]
+    np.testing.assert_array_equal(layout.order[:unseen], -1)
+    np.testing.assert_array_equal(layout.schedule.first, np.arange(unseen))
+    np.testing.assert_array_equal(layout.contract[:unseen], np.arange(unseen))
+    for values in (layout.basis, layout.tau):
+        np.testing.assert_array_equal(values[:unseen], 0.0)
+    groups = {q["contract"]: q["group"] for q in quotes}
+    np.testing.assert_array_equal(
+        layout.schedule.group[:unseen], [groups[contract] for contract in range(unseen)]
+    )
 
 
 @every_spec
 def test_every_quote_follows_the_last_of_its_contract(spec, panel):
     layout, quotes = lay_out(spec, panel), quotes_of(spec, panel)
     for i, before in enumerate(layout.schedule.previous):
-        earlier = quotes[layout.order[i]]["before"]
-        if earlier is None:
+        if layout.order[i] < 0:
             assert before == -1
+            continue
+        q = quotes[layout.order[i]]
+        if q["before"] is None:
+            assert before == q["contract"]
         else:
-            assert layout.order[before] == earlier["row"]
+            assert layout.order[before] == q["before"]["row"]
             assert before < i
-    firsts = [i for i, row in enumerate(layout.order) if quotes[row]["before"] is None]
-    np.testing.assert_array_equal(layout.schedule.first, firsts)
-    assert len(firsts) == panel.sizes["contract"]
 
 
 @every_spec
@@ -160,11 +180,12 @@ def test_moves_are_those_of_time_to_expiry_and_none_is_there_twice(spec, panel):
     )
     group, distinct = np.concatenate(layout.move_group), set()
     for i, row in enumerate(layout.order):
-        q, step = quotes[row], layout.schedule.step[i]
-        if q["before"] is None:
+        step = layout.schedule.step[i]
+        if row < 0:
             assert step == -1
             continue
-        start = q["before"]["tau"]
+        q = quotes[row]
+        start = q["before"]["tau"] if q["before"] else q["tau"] + SETTLED
         np.testing.assert_allclose(elapsed[step], start - q["tau"], rtol=1e-12)
         np.testing.assert_allclose(np.exp(end[step]), q["tau"], rtol=1e-12)
         np.testing.assert_allclose(ratio[step], np.log(q["tau"] / start), rtol=1e-9)
@@ -190,9 +211,9 @@ def test_contracts_on_one_calendar_share_their_moves():
     panel, _ = make_panel(prices, AS_GIVEN)
     layout = lay_out(Spec(), panel)
     scored = (layout.schedule.previous >= 0).sum()
-    # Every contract lives the same 182 days.
+    # Every contract lives the same 182 days; the first quotes of those live at the start are apart.
     assert scored > 450
-    assert sum(len(moves.elapsed) for moves in layout.moves) <= 182
+    assert sum(len(moves.elapsed) for moves in layout.moves) <= 182 + 2
 
 
 def test_contracts_and_groups_know_their_places(panel):
@@ -225,8 +246,9 @@ def test_a_panel_without_moves_near_expiry():
     layout = lay_out(Spec(), panel)
     easy, hard = (len(moves.elapsed) for moves in layout.moves)
     assert easy > 100
-    assert hard == 0
-    assert layout.schedule.step.max() == easy - 1
+    # Those that lead to first quotes come from long ago.
+    assert hard == len(layout.underlyings) * len(np.unique(panel["tau"].values[_firsts(panel)]))
+    assert layout.schedule.step.max() == easy + hard - 1
 
 
 def test_a_panel_with_nothing_but_moves_near_expiry():
@@ -235,18 +257,16 @@ def test_a_panel_with_nothing_but_moves_near_expiry():
     last = prices[np.isin(days.round(3), [0.042, 0.958])]
     layout = lay_out(Spec(), make_panel(last, AS_GIVEN)[0])
     easy, hard = (len(moves.elapsed) for moves in layout.moves)
-    assert (easy, hard) == (0, 2)
+    assert (easy, hard) == (0, 2 + 2)
 
 
-def test_an_underlying_that_never_moves_has_no_events():
+def test_an_underlying_that_never_moves_has_its_first_quotes_scored():
     prices, _ = simulate_market(seed=1, underlyings=["BTC", "ETH"], quarters=1)
     lone = prices[(prices["underlying"] == "BTC") | ~prices.duplicated("underlying")]
     for spec in SPECS.values():
         layout = lay_out(spec, make_panel(lone, AS_GIVEN)[0])
         assert layout.underlyings == ["BTC", "ETH"]
-        np.testing.assert_array_equal(layout.event_underlying, 0)
-        assert (layout.schedule.first >= 0).all()
-        assert len(layout.schedule.first) == 2
+        assert (layout.event_underlying == 1).sum() == 1
 
 
 def test_a_panel_without_any_move_is_an_error():

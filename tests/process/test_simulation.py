@@ -150,39 +150,39 @@ def test_deviations_have_the_mean_and_the_variance_of_the_law(tail):
         np.full(draws, f),
         np.random.default_rng(8),
     )
-    inflation = 1.0 if np.isinf(tail) else tail / (tail - 2)
+    inflation, spread = 1.0 if np.isinf(tail) else tail / (tail - 2), p0
     for n in range(len(phi)):
         far_phi, far_v = law_steps(tau[[0, n + 1]])
-        start = sigma**2 * far_phi**2 * p0
-        moved = inflation * sigma**2 * far_v
-        assert_mean(paths[..., n], far_phi * level)
-        centred = paths[..., n] - far_phi * level
-        assert_mean(centred**2, start + moved)
-        assert_mean(centred[:, :1] * centred[:, 1:], rho * moved)
-        noise = quotes[..., n] - paths[..., n]
-        assert_mean(noise, 0.0)
-        assert_mean(noise**2, inflation * sigma**2 * f)
-        assert_mean(noise[:, :1] * noise[:, 1:], rho * inflation * sigma**2 * f)
+        predicted = phi[n] ** 2 * spread + v[n]
+        spread = predicted * f / (predicted + f)
+        state = far_phi**2 * p0 + far_v
+        # The deviation splits into what the filter knows and what it does not.
+        for values, variance in ((quotes, state + f), (paths, state - spread)):
+            centred = values[..., n] - far_phi * level
+            assert_mean(centred, 0.0)
+            assert_mean(centred**2, inflation * sigma**2 * variance)
+            assert_mean(centred[:, :1] * centred[:, 1:], rho * inflation * sigma**2 * variance)
 
 
-def test_no_move_at_all_leaves_the_start_and_its_spread():
-    draws, p0, sigma = 50_000, 3 * DAY, np.array([0.2, 0.6])
-    volatility = np.repeat(sigma, draws // 2)[:, None]
+def test_where_nothing_moves_the_state_stays():
+    draws, p0, f, sigma = 50_000, 3 * DAY, 2 * DAY, 0.2
+    still = np.array([1.0, 0.9]), np.array([0.0, DAY])
+    phi, v = (np.tile(x, (draws, 1, 1)) for x in still)
     paths, quotes = simulate_deviations(
         np.full((draws, 1), 0.02),
         np.full((draws, 1), p0),
-        np.ones((draws, 1, 1)),
-        np.zeros((draws, 1, 1)),
-        volatility,
+        phi,
+        v,
+        np.full((draws, 2), sigma),
         np.full(draws, 0.5),
-        np.full(draws, 4.0),
-        np.zeros(draws),
+        np.full(draws, np.inf),
+        np.full(draws, f),
         np.random.default_rng(9),
     )
-    np.testing.assert_array_equal(quotes, paths)
-    for half, s in zip(np.split(paths[:, 0, 0], 2), sigma, strict=True):
-        assert_mean(half, 0.02)
-        assert_mean((half - 0.02) ** 2, s**2 * p0)
+    np.testing.assert_array_equal(paths[..., 0], 0.02)
+    error = quotes[:, 0, 1] - 0.9 * 0.02
+    assert_mean(error, 0.0)
+    assert_mean(error**2, sigma**2 * (0.81 * p0 + DAY + f))
 
 
 def test_a_seed_gives_the_same_paths():
@@ -199,10 +199,10 @@ def test_a_seed_gives_the_same_paths():
 def test_simulations_and_the_filter_are_the_same_model(daily_curve):
     """The expected score is zero at the truth, for every parameter, when and only when they are.
 
-    Without noise the filter is exact whatever the shocks. The likelihood is that of all quotes
-    given the first, and the first regime comes from the stationary distribution.
+    The likelihood is that of all quotes given the first, and the first regime comes from the
+    stationary distribution.
     """
-    draws, contracts, days = 3000, 3, 12
+    draws, contracts, days, f = 3000, 3, 12, 0.7 * DAY
     tau = np.arange(90.0, 90.0 - days - 1, -1.0) * DAY
     phi, v = law_steps(tau)
     rates, rng = RATES, np.random.default_rng(10)
@@ -210,7 +210,7 @@ def test_simulations_and_the_filter_are_the_same_model(daily_curve):
         deviation=np.empty(0),
         phi=phi,
         variance=v,
-        noise=np.zeros(1),
+        noise=np.array([f]),
         correlation=np.array([0.6]),
         tail=np.array([6.0]),
         scale=np.array([[0.1, 0.4, 1.2]]),
@@ -218,20 +218,20 @@ def test_simulations_and_the_filter_are_the_same_model(daily_curve):
     )
     start = rng.choice(3, draws, p=stationary(rates))
     regime = simulate_regimes(start, np.tile(rates, (draws, 1, 1)), np.full(days - 1, DAY), rng)
-    z, _ = simulate_deviations(
+    _, quotes = simulate_deviations(
         np.full((draws, contracts), 0.01),
-        np.zeros((draws, contracts)),
+        np.full((draws, contracts), f),
         np.tile(phi, (draws, contracts, 1)),
         np.tile(v, (draws, contracts, 1)),
         truth.scale[0][regime],
         np.full(draws, 0.6),
         np.full(draws, 6.0),
-        np.zeros(draws),
+        np.full(draws, f),
         rng,
     )
     schedule = daily_curve(contracts, days)
     scores = []
-    for path in z:
+    for path in quotes:
         all_days = np.concatenate([np.full((contracts, 1), 0.01), path], axis=1)
         given = truth._replace(deviation=np.ascontiguousarray(all_days.T).ravel())
         g = sweep(schedule, given).gradient
@@ -239,7 +239,15 @@ def test_simulations_and_the_filter_are_the_same_model(daily_curve):
         off = ~np.eye(3, dtype=bool)
         scores.append(
             np.concatenate(
-                [g.phi, g.variance, g.correlation, g.tail, g.scale.ravel(), by_rates[off]]
+                [
+                    g.phi,
+                    g.variance,
+                    g.noise,
+                    g.correlation,
+                    g.tail,
+                    g.scale.ravel(),
+                    by_rates[off],
+                ]
             )
         )
     assert_mean(np.array(scores), 0.0)
