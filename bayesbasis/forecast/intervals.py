@@ -62,7 +62,10 @@ def bands(
         }
     )
     if variable == "basis":
-        result["equilibrium"] = paths["carry"].mean(sample) * paths["tau"]
+        # A constant carry says it all; a curve that moves with spot has paths of its own.
+        moving = "equilibrium" in paths
+        fair = paths["equilibrium"] if moving else paths["carry"] * paths["tau"]
+        result["equilibrium"] = fair.mean(sample)
     for name in result.data_vars:
         result[name].attrs = {"units": "1", "long_name": f"{name} of the {values.long_name}"}
     kept = {

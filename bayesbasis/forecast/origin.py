@@ -20,7 +20,6 @@ from bayesbasis.process.simulation import step_regimes, transition_matrices
 Array = NDArray[Any]
 
 _YEAR_NS = 365 * 86_400 * 10**9
-_PER_CENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,8 @@ class Origin:
 
     Parameters
     ----------
+    layout : Layout
+        Of the quotes known there.
     natural : dict of ndarray
         Parameters of every draw, carry (draw, contract) aligned to the panel of the origin.
     level, spread : ndarray, shape (draw, contract)
@@ -41,6 +42,7 @@ class Origin:
         Regime of every chain at the origin, drawn from its filtered probabilities.
     """
 
+    layout: Layout
     natural: dict[str, Array]
     level: Array
     spread: Array
@@ -74,16 +76,17 @@ def states_at(
     rng : numpy.random.Generator
         Source of randomness, for regimes and for carry that the fit does not know.
     """
-    layout = lay_out(spec, known)
+    layout = lay_out(spec, known, fit["constant_data"].to_dataset())
     natural = _aligned(fit, spec, layout, natural_draws(spec, posterior))
-    carry, fresh = _carry_of_fit(fit, known, posterior)
-    natural["carry"] = carry
+    quantity = spec.equilibrium.quantity
+    own, fresh = _quantity_of_fit(fit, known, posterior[quantity])
+    natural[quantity] = own
     if fresh.any():
-        natural["carry"][:, fresh] = _draw_carry(spec, layout, natural, fresh, rng)
+        natural[quantity][:, fresh] = _draw_quantity(spec, layout, natural, fresh, rng)
     last, final = _last_quotes(layout), _last_events(spec, layout)
     groups = path_groups(spec, layout)
-    level, spread = np.empty((len(carry), len(last))), np.empty((len(carry), len(last)))
-    probability = np.empty((len(carry), len(final), spec.regimes.count))
+    level, spread = np.empty((len(own), len(last))), np.empty((len(own), len(last)))
+    probability = np.empty((len(own), len(final), spec.regimes.count))
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
         states = sweep(layout.schedule, p).states
         level[d], spread[d] = states.level[last], states.spread[last]
@@ -92,7 +95,7 @@ def states_at(
                 states.filtered[event] if event >= 0 else stationary(p.rates[groups[path]])
             )
     regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
-    return Origin(natural, level, spread, layout.tau[last], layout.basis[last], regime)
+    return Origin(layout, natural, level, spread, layout.tau[last], layout.basis[last], regime)
 
 
 def path_groups(spec: Spec, layout: Layout) -> list[int]:
@@ -128,24 +131,24 @@ def _rows(fit: xr.DataTree, dim: str, wanted: list[str]) -> Array:
     return np.array([known.index(name) for name in wanted])
 
 
-def _carry_of_fit(
-    fit: xr.DataTree, known: xr.Dataset, posterior: xr.Dataset
+def _quantity_of_fit(
+    fit: xr.DataTree, known: xr.Dataset, fitted: xr.DataArray
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Carry of every contract, and which of them the fit saw with other quotes than these.
+    """Carry, or level, of every contract, and which the fit saw with other quotes than these.
 
-    Those contracts' carry must be drawn anew: the fit has seen none of their quotes, or fewer, or
+    Those contracts' own must be drawn anew: the fit has seen none of their quotes, or fewer, or
     quotes after the origin.
     """
     names = known["contract"].values.astype(str)
     seen = _last_times(fit["constant_data"].to_dataset())
     here = _last_times(known)
     fresh = np.array([seen.get(name) != here[name] for name in names])
-    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    carry = np.zeros((draws, len(names)))
+    draws = fitted.sizes["chain"] * fitted.sizes["draw"]
+    own = np.zeros((draws, len(names)))
     if not fresh.all():
-        values = posterior["carry"].sel(contract=names[~fresh])
-        carry[:, ~fresh] = values.transpose("chain", "draw", "contract").values.reshape(draws, -1)
-    return carry, fresh
+        values = fitted.sel(contract=names[~fresh])
+        own[:, ~fresh] = values.transpose("chain", "draw", "contract").values.reshape(draws, -1)
+    return own, fresh
 
 
 def _last_times(panel: xr.Dataset) -> dict[str, np.datetime64]:
@@ -155,36 +158,31 @@ def _last_times(panel: xr.Dataset) -> dict[str, np.datetime64]:
     return dict(zip(names[index[last]], time[last].astype("datetime64[ns]"), strict=True))
 
 
-def _draw_carry(
+def _draw_quantity(
     spec: Spec,
     layout: Layout,
     natural: dict[str, Array],
     fresh: NDArray[np.bool_],
     rng: Generator,
 ) -> Array:
-    """Draw the carry of fresh contracts from their population given their quotes, % a year."""
+    """Draw the carry, or level, of fresh contracts from its population given their quotes."""
     columns = np.flatnonzero(fresh)
     lookup = np.full(len(fresh), -1)
     lookup[columns] = np.arange(len(columns))
     column = lookup[layout.contract]
-    centre = np.repeat(natural["carry_mean"][:, None], len(columns), axis=1)
-    if "carry_venue" in natural:
-        centre = centre + natural["carry_venue"][:, layout.contract_venue[columns]]
-    if "carry_underlying" in natural:
-        centre = centre + natural["carry_underlying"][:, layout.contract_underlying[columns]]
-    spread = natural["carry_between_contracts"]
+    quantity = spec.equilibrium.quantity
+    centre = np.repeat(natural[f"{quantity}_mean"][:, None], len(columns), axis=1)
+    for level in ("venue", "underlying"):
+        if f"{quantity}_{level}" in natural:
+            members = getattr(layout, f"contract_{level}")[columns]
+            centre = centre + natural[f"{quantity}_{level}"][:, members]
+    spread = natural[f"{quantity}_between_contracts"]
     drawn, normal = np.empty_like(centre), rng.standard_normal(centre.shape)
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
-        drawn[d] = draw_carry(
-            layout.schedule,
-            p,
-            layout.tau,
-            column,
-            centre[d] * _PER_CENT,
-            spread[d] * _PER_CENT,
-            normal[d],
-        )
-    return drawn / _PER_CENT
+        own = {name: value[d] for name, value in natural.items()}
+        loading = spec.equilibrium.curve(own, layout.quotes, np)[1]
+        drawn[d] = draw_carry(layout.schedule, p, loading, column, centre[d], spread[d], normal[d])
+    return drawn
 
 
 def _last_quotes(layout: Layout) -> Array:

@@ -15,12 +15,13 @@ from bayesbasis.data.panel import instant, known_at
 from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
 from bayesbasis.forecast.passage import move_scale
+from bayesbasis.forecast.spot import spot_paths
 from bayesbasis.inference.draws import transitions
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
-from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import Quotes, fair_basis
 from bayesbasis.process.simulation import simulate_deviations, simulate_regimes
 
 Array = NDArray[Any]
@@ -72,7 +73,8 @@ def forecast(
         Dims chain, draw, contract, step: ``basis`` (as quoted, noise included), ``deviation``,
         ``regime`` and ``shock_scale``, the standard deviation of the deviation's move into a step
         given its regime. Without step: ``carry`` (per year), the parameters of the law and the
-        ``tail``, infinite if Gaussian. Coords ``time`` and ``tau`` (contract,
+        ``tail``, infinite if Gaussian. Where the equilibrium reads spot, its path ``equilibrium``,
+        and ``level`` (log units) instead of carry. Coords ``time`` and ``tau`` (contract,
         step). Step 0 is the origin, the last step of a contract its expiry; after it values are
         missing (regime -1).
 
@@ -163,7 +165,7 @@ def _simulate(
     spec: Spec, known: xr.Dataset, live: Array, state: Origin, times: Array, rng: Generator
 ) -> dict[str, Array]:
     """Simulate underlying by underlying; arrays have shape (draw, contract, step)."""
-    layout = lay_out(spec, known)
+    layout, quantity = state.layout, spec.equilibrium.quantity
     inputs = filter_inputs(spec, state.natural, np)
     draws = len(inputs["noise"])
     tau = _tau(known, live, times)
@@ -172,11 +174,14 @@ def _simulate(
         "deviation": np.full((draws, *tau.shape), np.nan),
         "regime": np.full((draws, *tau.shape), -1, np.int8),
         "shock_scale": np.full((draws, *tau.shape), np.nan, np.float32),
-        "carry": state.natural["carry"][:, live] * 0.01,
+        quantity: state.natural[quantity][:, live] * 0.01,
     }
     own = layout.contract_underlying[live] * layout.levels.underlyings
     arrays |= {name: state.natural[name][:, own] for name in spec.law.parameters}
     arrays["tail"] = inputs["tail"][:, own]
+    if spec.equilibrium.reads_spot:
+        arrays["equilibrium"] = np.full((draws, *tau.shape), np.nan)
+        spot = spot_paths(spec, layout, known, times, draws, rng)
     gaps = np.diff(times).astype(np.int64) / _YEAR_NS
     groups = path_groups(spec, layout)
     regimes = [
@@ -203,7 +208,11 @@ def _simulate(
         )
         scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
         contract = np.broadcast_to(live[members, None], tau[members].shape)
-        fair = spec.equilibrium.level(state.natural, contract, tau[members])
+        log_spot = spot[u][:, None] if spec.equilibrium.reads_spot else np.zeros(1)
+        quotes = Quotes(tau[members], contract, np.array([[group]]), log_spot)
+        fair = fair_basis(spec.equilibrium, state.natural, quotes, np)
+        if "equilibrium" in arrays:
+            arrays["equilibrium"][:, members] = fair
         ended = np.isnan(tau[members])
         arrays["deviation"][:, members] = np.where(ended, np.nan, deviation)
         arrays["basis"][:, members] = fair + quote
@@ -247,6 +256,8 @@ def _dataset(
         "regime": ("volatility regime, 1 the calmest; -1 after expiry", "1"),
         "shock_scale": ("scale of the deviation's move into the step", "1"),
         "carry": ("carry", "1/year"),
+        "level": ("logarithm of the level of spot over the mean of the panel", "1"),
+        "equilibrium": ("fair log basis", "1"),
         "half_life": ("half-life of the expiry-free mean reversion", "day"),
         "tail": ("degrees of freedom of shocks", "1"),
     }

@@ -117,8 +117,8 @@ def _mixing(table: pd.DataFrame, *, chains: int) -> list[str]:
 
 
 def _centring_advice(slow: pd.DataFrame, link: str) -> str:
-    """Say what makes carry move, if it is what is slow."""
-    if not str(slow.index[0]).startswith("carry"):
+    """Say what makes carry, or level, move, if it is what is slow."""
+    if not str(slow.index[0]).startswith(("carry", "level")):
         return ""
     return (
         f"{link}move pooling.centring towards 1 where quotes say much of each contract's carry "

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.filter import Parameters
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
@@ -33,13 +34,13 @@ def natural_draws(spec: Spec, posterior: xr.Dataset) -> dict[str, Array]:
     dict of ndarray, shape (chain * draw, group, ...)
         The group axis is there for parameters of the whole market too.
     """
-    natural = {}
+    natural, quantity = {}, f"{spec.equilibrium.quantity}_"
     for name, variable in posterior.data_vars.items():
         own = tuple(dim for dim in variable.dims if dim not in ("chain", "draw"))
         value = variable.transpose("chain", "draw", *own).values
         value = value.reshape(-1, *value.shape[2:])
         has_group = bool(own) and own[0] in ("underlying", "venue", "contract")
-        scalar = str(name).startswith("carry") or str(name).endswith(("_market", "_between"))
+        scalar = str(name).startswith(quantity) or str(name).endswith(("_market", "_between"))
         natural[str(name)] = value if has_group or scalar else value[:, None]
     return natural
 
@@ -95,9 +96,9 @@ def filter_parameters(
             tables.append([np.broadcast_to(table, shape) for table in both])
         phi, variance = (np.concatenate(both, axis=1) for both in zip(*tables, strict=True))
         inputs = filter_inputs(spec, chunk, np)
-        level = spec.equilibrium.level(chunk, layout.contract, layout.tau)
+        fair = fair_basis(spec.equilibrium, chunk, layout.quotes, np)
         for d in range(len(phi)):
             rest = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}
             yield Parameters(
-                deviation=layout.basis - level[d], phi=phi[d], variance=variance[d], **rest
+                deviation=layout.basis - fair[d], phi=phi[d], variance=variance[d], **rest
             )

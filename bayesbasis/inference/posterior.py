@@ -46,8 +46,8 @@ class LogPosterior:
     Parameters
     ----------
     evaluate : callable
-        The compiled log likelihood, and the prior of ``carry_raw``: variables, then data; returns
-        value and gradients.
+        The compiled log likelihood, and the prior of ``contract_raw``: variables, then data;
+        returns value and gradients.
     shapes : dict
         Shape of each variable, in order.
     data : tuple of ndarray
@@ -65,9 +65,9 @@ class LogPosterior:
 
     @cached_property
     def standard(self) -> Array:
-        """Ones where the prior is standard normal, zeros at ``carry_raw``."""
+        """Ones where the prior is standard normal, zeros at ``contract_raw``."""
         sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
-        return np.repeat([float(name != "carry_raw") for name in self.shapes], sizes)
+        return np.repeat([float(name != "contract_raw") for name in self.shapes], sizes)
 
     @cached_property
     def cuts(self) -> tuple[tuple[slice, tuple[int, ...]], ...]:
@@ -148,7 +148,7 @@ def _compile(
 ) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
     model = build(spec, example.panel)
     variables = model.value_vars
-    value = model.logp(vars=[*model.potentials, model["carry_raw"]])
+    value = model.logp(vars=[*model.potentials, model["contract_raw"]])
     outputs = [value, *pytensor.grad(value, variables)]
     shared = [
         x for x in pytensor.graph.traversal.graph_inputs(outputs)

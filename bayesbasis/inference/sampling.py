@@ -40,6 +40,8 @@ _UNITS = {
     "correlation": ("1", "correlation of shocks across the curve"),
     "tail": ("1", "degrees of freedom of shocks"),
     "carry": ("%/year", "carry"),
+    "level": ("%", "level above the mean spot of the panel"),
+    "spot_half_life": ("day", "half-life of spot that futures price in"),
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
@@ -172,16 +174,17 @@ def _posterior(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Datas
     natural = parameters(
         spec, layout.levels, raw, layout.contract_underlying, layout.contract_venue, np
     )
-    variables = {}
+    variables, quantity = {}, spec.equilibrium.quantity
     for name, own in dims(spec, layout.levels).items():
         value = natural[name]
         # A parameter of the whole market has a group axis of length one that no dim names.
         value = value.reshape(value.shape[:2] + value.shape[value.ndim - len(own) :])
         base = name.removesuffix("_market").removesuffix("_between")
-        units, long_name = _UNITS.get("carry" if base.startswith("carry") else base, ("1", base))
+        base = quantity if base.startswith(f"{quantity}_") else base
+        units, long_name = _UNITS.get(base, ("1", base))
         attrs = {"units": "1" if name.endswith("_between") else units, "long_name": long_name}
         variables[name] = (("chain", "draw", *own), value, attrs)
-    chains, draws = raw["carry_mean_raw"].shape
+    chains, draws = raw["noise_raw"].shape
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
     used = {dim for own, *_ in variables.values() for dim in own}
     coords |= {dim: np.array(labels) for dim, labels in layout.coords.items() if dim in used}

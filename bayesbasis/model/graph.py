@@ -9,16 +9,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.model.hierarchy import (
-    carry_population,
-    carry_raw_prior,
+    contract_raw_prior,
     dims,
     filter_inputs,
     parameters,
+    population,
     raw_variables,
 )
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import Quotes, fair_basis
 from bayesbasis.process.filter import Schedule
 from bayesbasis.process.quadrature import Steps
 
@@ -30,7 +31,7 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     """Build the model of a panel.
 
     Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
-    is at ease; ``carry_raw`` is centred as `Pooling` says. The likelihood is one potential,
+    is at ease; ``contract_raw`` is centred as `Pooling` says. The likelihood is one potential,
     ``log_likelihood``. All data live in containers, so another panel of the same shape of hierarchy
     fits the same graph.
 
@@ -62,10 +63,9 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
         raw: dict[str, Any] = {}
         for name, names in raw_variables(spec, layout.levels).items():
             mean, sd = 0.0, 1.0
-            if name == "carry_raw":
-                population, centre = carry_population(spec, layout.levels, raw, *where, pt)
-                spread = population["carry_between_contracts"]
-                mean, sd = carry_raw_prior(spec, centre, spread)
+            if name == "contract_raw":
+                _, centre, spread = population(spec, layout.levels, raw, *where, pt)
+                mean, sd = contract_raw_prior(spec, centre, spread)
             raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
         natural = parameters(spec, layout.levels, raw, *where, pt)
         for name, names in dims(spec, layout.levels).items():
@@ -95,6 +95,7 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         "contract_index": layout.contract,
         "basis": layout.basis,
         "tau": layout.tau,
+        "log_spot": layout.log_spot,
     }
     for kind, moves, group in zip(_KINDS, layout.moves, layout.move_group, strict=True):
         arrays |= {f"{kind}_{f.name}": getattr(moves, f.name) for f in fields(Steps)}
@@ -105,8 +106,11 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
 def _log_likelihood(
     spec: Spec, layout: Layout, natural: dict[str, Any], data: dict[str, Any]
 ) -> Any:
-    level = spec.equilibrium.level(natural, data["contract_index"], data["tau"])
-    inputs = filter_inputs(spec, natural, pt) | {"deviation": data["basis"] - level}
+    # Parameters that all underlyings share broadcast; there is nothing to gather.
+    group = data["group"] if layout.levels.underlyings else slice(None)
+    quotes = Quotes(data["tau"], data["contract_index"], group, data["log_spot"])
+    fair = fair_basis(spec.equilibrium, natural, quotes, pt)
+    inputs = filter_inputs(spec, natural, pt) | {"deviation": data["basis"] - fair}
     for kind in _KINDS:
         own = {name: natural[name] for name in spec.law.parameters}
         if layout.levels.underlyings:

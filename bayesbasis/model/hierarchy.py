@@ -40,9 +40,15 @@ class Levels:
 
 
 def parameter_names(spec: Spec) -> tuple[str, ...]:
-    """Names of the parameters that a model has besides carry, in order."""
+    """Names of the parameters that a model has besides what contracts have of their own."""
     count = spec.regimes.count
-    names = [*spec.law.parameters, "volatility", "noise", "correlation"]
+    names = [
+        *spec.law.parameters,
+        *spec.equilibrium.parameters,
+        "volatility",
+        "noise",
+        "correlation",
+    ]
     names += ["volatility_ratio", "stay"] if count > 1 else []
     names += ["jump"] if count > 2 else []
     names += ["tail"] if spec.shocks.distribution == "student-t" else []
@@ -56,7 +62,7 @@ def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
 
 
 def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
-    """Names and dims of what a model samples: standard normals, but for ``carry_raw``."""
+    """Names and dims of what a model samples: standard normals, but for ``contract_raw``."""
     raw: dict[str, tuple[str, ...]] = {}
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
@@ -64,12 +70,13 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         if is_pooled(spec, levels, name):
             raw[f"{name}_between_raw"] = ()
             raw[f"{name}_offset_raw"] = ("underlying", *element)
-    raw["carry_mean_raw"] = raw["carry_between_contracts_raw"] = ()
-    if levels.venues:
-        raw["carry_between_venues_raw"], raw["carry_venue_raw"] = (), ("venue",)
-    if levels.underlyings:
-        raw["carry_between_underlyings_raw"], raw["carry_underlying_raw"] = (), ("underlying",)
-    raw["carry_raw"] = ("contract",)
+    quantity = spec.equilibrium.quantity
+    raw[f"{quantity}_mean_raw"] = raw[f"{quantity}_between_contracts_raw"] = ()
+    for level in ("venue", "underlying"):
+        if getattr(levels, f"{level}s"):
+            raw[f"{quantity}_between_{level}s_raw"] = ()
+            raw[f"{quantity}_{level}_raw"] = (level,)
+    raw["contract_raw"] = ("contract",)
     return raw
 
 
@@ -119,48 +126,49 @@ def parameters(
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
     natural["volatility"] = _ordered(natural["volatility"], ratios, spec.regimes.count, xp)
-    population, centre = carry_population(
-        spec, levels, raw, contract_underlying, contract_venue, xp
-    )
-    spread = population["carry_between_contracts"][..., None]
-    mean, sd = carry_raw_prior(spec, centre, spread)
-    carry = centre + spread / sd * (raw["carry_raw"] - mean)
-    return natural | population | {"carry": carry}
+    found, centre, spread = population(spec, levels, raw, contract_underlying, contract_venue, xp)
+    mean, sd = contract_raw_prior(spec, centre, spread)
+    own = centre + spread / sd * (raw["contract_raw"] - mean)
+    return natural | found | {spec.equilibrium.quantity: own}
 
 
-def carry_population(
+def population(
     spec: Spec,
     levels: Levels,
     raw: Mapping[str, Any],
     contract_underlying: Any,
     contract_venue: Any,
     xp: Any,
-) -> tuple[dict[str, Any], Any]:
-    """Populations that contracts' carry comes from: underlying around venue around market.
+) -> tuple[dict[str, Any], Any, Any]:
+    """Populations that contracts' carry, or level, comes from: underlying, venue, market.
 
     Returns
     -------
     natural : dict
-        Means, spreads and offsets, % a year.
+        Means, spreads and offsets, in the units of the quantity.
     centre : array, shape (..., contract) or (..., 1)
-        Mean of each contract's population, % a year.
+        Mean of each contract's population.
+    spread : array, shape (..., 1)
+        Its standard deviation.
     """
-    natural = {"carry_mean": _seen_through(spec, "carry_mean", raw, xp)}
-    centre = natural["carry_mean"][..., None]
+    quantity = spec.equilibrium.quantity
+    key = f"{quantity}_mean"
+    natural = {key: _seen_through(spec, key, raw, xp)}
+    centre = natural[key][..., None]
     for level, members in (("venue", contract_venue), ("underlying", contract_underlying)):
         if not getattr(levels, f"{level}s"):
             continue
-        key = f"carry_between_{level}s"
+        key, name = f"{quantity}_between_{level}s", f"{quantity}_{level}"
         natural[key] = _seen_through(spec, key, raw, xp)
-        offset = natural[f"carry_{level}"] = natural[key][..., None] * raw[f"carry_{level}_raw"]
-        centre = centre + offset[..., members]
-    key = "carry_between_contracts"
+        natural[name] = natural[key][..., None] * raw[f"{name}_raw"]
+        centre = centre + natural[name][..., members]
+    key = f"{quantity}_between_contracts"
     natural[key] = _seen_through(spec, key, raw, xp)
-    return natural, centre
+    return natural, centre, natural[key][..., None]
 
 
-def carry_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation of ``carry_raw``: standard only if it is not centred at all."""
+def contract_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
+    """Mean and deviation of ``contract_raw``: standard only if it is not centred at all."""
     return spec.pooling.centring * centre, spread**spec.pooling.centring
 
 
@@ -175,12 +183,12 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
             named |= {f"{name}_market": element, f"{name}_between": ()}
     named.pop("volatility_ratio", None)
     named["volatility"] = ("underlying", "regime")
-    scalars: tuple[str, ...] = ("carry_mean", "carry_between_contracts")
-    scalars += ("carry_between_venues",) if levels.venues else ()
-    scalars += ("carry_between_underlyings",) if levels.underlyings else ()
-    offsets = {"carry_venue": ("venue",)} if levels.venues else {}
-    offsets |= {"carry_underlying": ("underlying",)} if levels.underlyings else {}
-    return named | dict.fromkeys(scalars, ()) | offsets | {"carry": ("contract",)}
+    quantity = spec.equilibrium.quantity
+    named |= {f"{quantity}_mean": (), f"{quantity}_between_contracts": ()}
+    for level in ("venue", "underlying"):
+        if getattr(levels, f"{level}s"):
+            named |= {f"{quantity}_between_{level}s": (), f"{quantity}_{level}": (level,)}
+    return named | {quantity: ("contract",)}
 
 
 def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:

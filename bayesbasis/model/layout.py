@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.hierarchy import Levels
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import Quotes
 from bayesbasis.process.filter import SETTLED, Schedule
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
@@ -38,6 +39,8 @@ class Layout:
         Position in the panel of each quote in order of events; -1 for the unseen ones.
     basis, tau : ndarray, shape (contract + obs,)
         In order of events; zero for the unseen ones, whose fair basis is that of expiry.
+    log_spot : ndarray, shape (contract + obs,)
+        Logarithm of spot over its reference, in order of events; zero for the unseen ones.
     contract : ndarray of int64, shape (contract + obs,)
         In order of events.
     schedule : Schedule
@@ -60,6 +63,7 @@ class Layout:
     order: Array
     basis: Array
     tau: Array
+    log_spot: Array
     contract: Array
     schedule: Schedule
     moves: tuple[Steps, Steps]
@@ -67,8 +71,20 @@ class Layout:
     event_time: Array
     event_underlying: Array
 
+    @property
+    def quotes(self) -> Quotes:
+        """What an equilibrium reads."""
+        return Quotes(self.tau, self.contract, self.schedule.group, self.log_spot)
 
-def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
+
+def spot_reference(panel: xr.Dataset) -> dict[str, float]:
+    """Mean logarithm of spot over the quotes of every underlying of a panel."""
+    owner = panel["underlying"].values.astype(str)[panel["contract_index"].values]
+    log_spot = np.log(panel["spot"].values)
+    return {str(name): float(log_spot[owner == name].mean()) for name in np.unique(owner)}
+
+
+def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> Layout:
     """Order a panel for the filter.
 
     Parameters
@@ -77,6 +93,8 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
         The model: who shares a chain of regimes, and who shares parameters.
     panel : xarray.Dataset
         From `make_panel`.
+    fitted : xarray.Dataset, optional
+        The panel that parameters come from, if another: levels count from its mean spot.
 
     Returns
     -------
@@ -105,6 +123,7 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
     unseen = panel.sizes["contract"]
     contract = np.concatenate([np.arange(unseen), contract[order]])
     basis, tau = (_after_unseen(panel[name].values[order], unseen) for name in ("basis", "tau"))
+    log_spot = _log_spot(panel, panel if fitted is None else fitted, underlyings)
     previous = _previous(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
@@ -136,6 +155,7 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
         order=np.concatenate([np.full(unseen, -1), order]),
         basis=basis,
         tau=tau,
+        log_spot=_after_unseen(log_spot[order], unseen),
         contract=contract,
         schedule=schedule,
         moves=moves,
@@ -143,6 +163,14 @@ def lay_out(spec: Spec, panel: xr.Dataset) -> Layout:
         event_time=time[start].astype("datetime64[ns]"),
         event_underlying=underlying[start],
     )
+
+
+def _log_spot(panel: xr.Dataset, fitted: xr.Dataset, underlyings: list[str]) -> Array:
+    """Logarithm of spot over its reference; an underlying that was not fitted has its own."""
+    reference = spot_reference(panel) | spot_reference(fitted)
+    owner = panel["underlying"].values.astype(str)[panel["contract_index"].values]
+    centre = np.array([reference[name] for name in underlyings])
+    return np.log(panel["spot"].values) - centre[np.searchsorted(underlyings, owner)]
 
 
 def _labels(values: Array) -> tuple[list[str], Array]:

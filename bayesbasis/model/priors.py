@@ -139,6 +139,12 @@ class Priors:
         Carry of the market, % a year.
     carry_between_venues, carry_between_underlyings, carry_between_contracts : Prior
         Spread of carry within each level of the hierarchy, % a year.
+    level_mean : Prior
+        Level that spot reverts to, % above the geometric mean of spot in the panel.
+    level_between_venues, level_between_underlyings, level_between_contracts : Prior
+        Spread of that level within each level of the hierarchy, %.
+    spot_half_life : Prior
+        Half-life of the reversion of spot that futures price in, days.
     half_life : Prior
         Half-life of the expiry-free part of mean reversion, days.
     anchor : Prior
@@ -170,6 +176,11 @@ class Priors:
     carry_between_venues: Prior = LogNormal(2.0, 3.0)
     carry_between_underlyings: Prior = LogNormal(3.0, 3.0)
     carry_between_contracts: Prior = LogNormal(5.0, 3.0)
+    level_mean: Prior = Normal(0.0, 40.0)
+    level_between_venues: Prior = LogNormal(2.0, 3.0)
+    level_between_underlyings: Prior = LogNormal(10.0, 3.0)
+    level_between_contracts: Prior = LogNormal(10.0, 3.0)
+    spot_half_life: Prior = LogNormal(100.0, 3.0)
     half_life: Prior = LogNormal(20.0, 4.0)
     anchor: Prior = LogNormal(1.0, 2.0)
     volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)

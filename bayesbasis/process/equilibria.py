@@ -1,18 +1,79 @@
-"""Equilibrium curves: the basis towards which the market converges."""
+"""Equilibrium curves: the basis towards which the market converges.
+
+Every curve is linear in what a contract has of its own, its *quantity*: ``θ = offset + loading x``.
+So a contract's quantity is pooled, drawn and filtered in the same way whatever the curve.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from bayesbasis.process.laws import rate
+
+_PER_CENT = 0.01
+
+
+class Quotes(NamedTuple):
+    """What a curve reads of quotes, or of points of a path; arrays broadcast against each other.
+
+    Parameters
+    ----------
+    tau : array, shape (..., n)
+        Time to expiry in years.
+    contract : array of int, shape (n,)
+        Contract of every quote.
+    group : array of int, shape (n,), or slice
+        Position in the group axis of parameters.
+    log_spot : array, shape (..., n)
+        Logarithm of spot over its reference.
+    """
+
+    tau: Any
+    contract: Any
+    group: Any
+    log_spot: Any
 
 
 class Equilibrium(Protocol):
     """What the rest of the house asks of an equilibrium."""
 
     name: ClassVar[str]
+    quantity: ClassVar[str]
+    reads_spot: ClassVar[bool]
 
-    def level(self, parameters: Mapping[str, Any], contract: Any, tau: Any) -> Any:
-        """Return the fair log basis of every quote."""
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that an underlying has, besides the contracts' quantity."""
         ...
+
+    def curve(self, parameters: Mapping[str, Any], quotes: Quotes, xp: Any) -> tuple[Any, Any]:
+        """Return offset and loading of every quote."""
+        ...
+
+
+def fair_basis(
+    equilibrium: Equilibrium, parameters: Mapping[str, Any], quotes: Quotes, xp: Any
+) -> Any:
+    """Fair log basis ``θ`` of every quote.
+
+    Parameters
+    ----------
+    equilibrium : Equilibrium
+        The curve.
+    parameters : mapping
+        Its parameters, shape (..., group), and its quantity, shape (..., contract).
+    quotes : Quotes
+        Where.
+    xp : module
+        Array namespace: `numpy` or `pytensor.tensor`.
+
+    Returns
+    -------
+    array, shape (..., n)
+        Log units.
+    """
+    offset, loading = equilibrium.curve(parameters, quotes, xp)
+    return offset + loading * parameters[equilibrium.quantity][..., quotes.contract]
 
 
 @dataclass(frozen=True)
@@ -21,7 +82,8 @@ class CostOfCarry:
 
     .. math:: θ = c_j τ, \qquad F^* = S e^{c_j τ}
 
-    where the carry ``c_j`` of contract ``j`` is drawn from those of its underlying and venue.
+    where the carry ``c_j`` of contract ``j``, in % a year, is drawn from those of its underlying
+    and venue.
 
     References
     ----------
@@ -30,30 +92,77 @@ class CostOfCarry:
     Examples
     --------
     >>> import numpy as np
-    >>> CostOfCarry().level({"carry": np.array([10.0])}, np.array([0]), np.array([0.25]))
+    >>> quotes = Quotes(np.array([0.25]), np.array([0]), np.array([0]), np.zeros(1))
+    >>> fair_basis(CostOfCarry(), {"carry": np.array([10.0])}, quotes, np)
     array([0.025])
     """
 
     name: ClassVar[str] = "cost-of-carry"
+    quantity: ClassVar[str] = "carry"
+    reads_spot: ClassVar[bool] = False
 
-    def level(self, parameters: Mapping[str, Any], contract: Any, tau: Any) -> Any:
-        """Return the fair log basis.
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that an underlying has."""
+        return ()
 
-        Parameters
-        ----------
-        parameters : mapping
-            ``carry``, shape (..., contract), in % a year.
-        contract : array of int, shape (n,)
-            Contract of every quote.
-        tau : array, shape (n,)
-            Time to expiry in years.
-
-        Returns
-        -------
-        array, shape (..., n)
-            ``θ``, log units.
-        """
-        return parameters["carry"][..., contract] * (0.01 * tau)
+    def curve(self, parameters: Mapping[str, Any], quotes: Quotes, xp: Any) -> tuple[Any, Any]:
+        """Return offset and loading of every quote, by % a year of carry."""
+        return 0.0, _PER_CENT * quotes.tau
 
 
-EQUILIBRIA: dict[str, type[Equilibrium]] = {CostOfCarry.name: CostOfCarry}
+@dataclass(frozen=True)
+class MeanRevertingSpot:
+    r"""Spot that is expected to revert to a level, which futures price in: VIX, energy.
+
+    .. math::
+
+        θ = -(1 - e^{-aτ}) (\ln S - ℓ_j), \qquad
+        F^* = \exp\left(e^{-aτ} \ln S + (1 - e^{-aτ})\, ℓ_j\right)
+
+    Parameters are ``spot_half_life`` (days; ``a = ln 2 / spot_half_life``), the speed that futures
+    price in, and ``level``, how far ``ℓ_j`` of contract ``j`` lies above the geometric mean of spot
+    in the panel that is fitted, in logarithmic %. Levels of contracts are drawn from those of their
+    underlying and venue. The level is that under the pricing measure: the convexity
+    ``σ² (1 - e^{-2aτ}) / 4a`` of Schwartz's formula varies little and is part of it.
+
+    Notes
+    -----
+    Given spot, a contract's fair price is known: one-step densities condition on the spot of the
+    same time, and a forecast needs paths of spot.
+
+    References
+    ----------
+    Schwartz (1997), doi 10.1111/j.1540-6261.1997.tb02721.x, model 1.
+
+    Examples
+    --------
+    Spot 20 % above its level closes half the way in one half-life:
+
+    >>> import numpy as np
+    >>> quotes = Quotes(np.array([0.2]), np.array([0]), np.array([0]), np.array([0.2]))
+    >>> half = {"spot_half_life": np.array([73.0]), "level": np.array([0.0])}
+    >>> fair_basis(MeanRevertingSpot(), half, quotes, np).round(12)
+    array([-0.1])
+    """
+
+    name: ClassVar[str] = "mean-reverting-spot"
+    quantity: ClassVar[str] = "level"
+    reads_spot: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that an underlying has."""
+        return ("spot_half_life",)
+
+    def curve(self, parameters: Mapping[str, Any], quotes: Quotes, xp: Any) -> tuple[Any, Any]:
+        """Return offset and loading of every quote, by % of level."""
+        speed = rate(parameters["spot_half_life"][..., quotes.group])
+        weight = -xp.expm1(-speed * quotes.tau)
+        return -weight * quotes.log_spot, _PER_CENT * weight
+
+
+EQUILIBRIA: dict[str, type[Equilibrium]] = {
+    CostOfCarry.name: CostOfCarry,
+    MeanRevertingSpot.name: MeanRevertingSpot,
+}

@@ -8,7 +8,7 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.data.panel import known_at
 from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.model.hierarchy import carry_population
+from bayesbasis.model.hierarchy import population
 from bayesbasis.model.layout import lay_out
 
 
@@ -60,16 +60,16 @@ def test_centring_changes_the_coordinates_and_not_the_model(spec, market_panel):
     point = log_posterior(spec, market_panel).split(flat)
     layout = lay_out(spec, market_panel)
     where = layout.contract_underlying, layout.contract_venue
-    population, centre = carry_population(spec, layout.levels, point, *where, np)
-    spread, standard = population["carry_between_contracts"], point["carry_raw"]
+    _, centre, spread = population(spec, layout.levels, point, *where, np)
+    standard = point["contract_raw"]
     densities = []
     for centring in (0.0, 0.5, 1.0):
         card = replace(spec, pooling=replace(spec.pooling, centring=centring))
         model = bb.build(card, market_panel)
         assert [v.name for v in model.value_vars] == names
         raw = centring * centre + spread**centring * standard
-        density = slow_density(model)(point | {"carry_raw": raw})
-        densities.append(density + len(raw) * centring * np.log(spread))
+        density = slow_density(model)(point | {"contract_raw": raw})
+        densities.append(density + len(raw) * centring * np.log(spread.item()))
     np.testing.assert_allclose(densities[1:], densities[0], rtol=1e-11)
 
 

@@ -45,6 +45,10 @@ MODELS = {
     "the default card": lambda: (load_card("anchored-regimes"), one_underlying()),
     "the textbook": lambda: (load_card("ou"), one_underlying()),
     "many markets": lambda: (load_card("anchored-regimes"), three_underlyings_on_two_venues()),
+    "mean-reverting spot": lambda: (
+        load_card("mean-reverting-spot"),
+        three_underlyings_on_two_venues(),
+    ),
     "one chain of three regimes, parameters shared": lambda: (
         Spec(regimes=Regimes(3, "market"), pooling=Pooling(underlyings=False)),
         three_underlyings_on_two_venues(),
@@ -85,7 +89,8 @@ def test_the_prior_predictive_can_be_drawn(built):
         assert np.isfinite(prior[name]).all(), name
     volatility = prior["volatility"].transpose(..., "regime").values
     assert (np.diff(volatility, axis=-1) > 0).all()
-    assert prior["carry"].indexes["contract"].tolist() == panel["contract"].values.tolist()
+    own = prior[spec.equilibrium.quantity]
+    assert own.indexes["contract"].tolist() == panel["contract"].values.tolist()
 
 
 def test_the_graph_can_be_drawn(built):
@@ -111,9 +116,10 @@ def test_what_is_sampled_is_standard_normal_but_for_carry(built):
         model.free_RVs, code(*(point[v.name] for v in model.value_vars)), strict=True
     ):
         mean, sd = 0.0, 1.0
-        if variable.name == "carry_raw":
-            mean = spec.pooling.centring * population(layout, natural)
-            sd = natural["carry_between_contracts"] ** spec.pooling.centring
+        if variable.name == "contract_raw":
+            quantity = spec.equilibrium.quantity
+            mean = spec.pooling.centring * population(layout, natural, quantity)
+            sd = natural[f"{quantity}_between_contracts"] ** spec.pooling.centring
         expected = norm.logpdf(point[variable.name], mean, sd)
         np.testing.assert_allclose(term, expected, rtol=1e-10, err_msg=variable.name)
 
@@ -123,13 +129,13 @@ def natural_of(spec, layout, point):
     return parameters(spec, layout.levels, point, *where, np)
 
 
-def population(layout, natural):
-    """Mean of the population that the carry of each contract comes from, % a year."""
-    centre = np.broadcast_to(natural["carry_mean"], len(layout.contract_underlying))
+def population(layout, natural, quantity="carry"):
+    """Mean of the population that the carry, or level, of each contract comes from."""
+    centre = np.broadcast_to(natural[f"{quantity}_mean"], len(layout.contract_underlying))
     if layout.levels.venues:
-        centre = centre + natural["carry_venue"][layout.contract_venue]
+        centre = centre + natural[f"{quantity}_venue"][layout.contract_venue]
     if layout.levels.underlyings:
-        centre = centre + natural["carry_underlying"][layout.contract_underlying]
+        centre = centre + natural[f"{quantity}_underlying"][layout.contract_underlying]
     return centre
 
 
@@ -149,6 +155,18 @@ def test_a_contract_draws_its_carry_from_its_population_however_it_is_centred(ce
     assert kstest(standard.ravel(), norm.cdf).pvalue > 1e-3
 
 
+def fair_by_hand(spec, layout, natural):
+    """Fair log basis, quote by quote."""
+    fair = np.empty_like(layout.tau)
+    for i, (tau, j) in enumerate(zip(layout.tau, layout.contract, strict=True)):
+        if spec.equilibrium.quantity == "carry":
+            fair[i] = natural["carry"][j] / 100 * tau
+            continue
+        halves = natural["spot_half_life"][layout.contract_underlying[j]] / 365
+        fair[i] = (0.5 ** (tau / halves) - 1) * (layout.log_spot[i] - natural["level"][j] / 100)
+    return fair
+
+
 def by_hand(spec, panel, point):
     """Log likelihood with NumPy and the kernels, no graph."""
     layout = lay_out(spec, panel)
@@ -159,11 +177,10 @@ def by_hand(spec, panel, point):
                for name in spec.law.parameters}  # fmt: skip
         for table, part in zip((phi, variance), spec.law.transition(own, moves, np), strict=True):
             table.append(part)
-    fair = natural["carry"][layout.contract] / 100 * layout.tau
     return sweep(
         layout.schedule,
         Parameters(
-            deviation=layout.basis - fair,
+            deviation=layout.basis - fair_by_hand(spec, layout, natural),
             phi=np.concatenate(phi),
             variance=np.concatenate(variance),
             **filter_inputs(spec, natural, np),

@@ -170,7 +170,7 @@ def test_at_the_centre_every_parameter_is_its_prior_median(spec, market, panels)
     expected = np.broadcast_to(spec.priors.volatility.median * steps, natural["volatility"].shape)
     np.testing.assert_allclose(natural["volatility"], expected, rtol=1e-13)
     centre = spec.priors.carry_mean.mean
-    raw["carry_raw"] += spec.pooling.centring * centre
+    raw["contract_raw"] += spec.pooling.centring * centre
     np.testing.assert_allclose(natural_of(spec, layout, raw)["carry"], centre, rtol=1e-12)
 
 
@@ -269,9 +269,9 @@ def test_carry_is_the_sum_of_its_levels_however_it_is_centred(
     spec = Spec(pooling=Pooling(venues, underlyings, centring))
     layout = lay_out(spec, panels[3, 2])
     raw = draw_raw(spec, layout, (6,))
-    natural, standard = natural_of(spec, layout, raw), raw["carry_raw"]
+    natural, standard = natural_of(spec, layout, raw), raw["contract_raw"]
     centre, spread = centre_of(layout, raw, natural), natural["carry_between_contracts"][:, None]
-    raw["carry_raw"] = centring * centre + spread**centring * standard
+    raw["contract_raw"] = centring * centre + spread**centring * standard
     np.testing.assert_allclose(
         natural_of(spec, layout, raw)["carry"], centre + spread * standard, rtol=1e-10
     )

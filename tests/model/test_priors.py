@@ -115,7 +115,13 @@ def test_every_distribution_is_registered_under_its_name(name):
 
 
 def test_defaults_stay_where_the_parameter_can_be():
-    above_zero = set(DEFAULTS) - {"carry_mean", "jump", "volatility_exponent", "correlation"}
+    above_zero = set(DEFAULTS) - {
+        "carry_mean",
+        "level_mean",
+        "jump",
+        "volatility_exponent",
+        "correlation",
+    }
     for name in above_zero:
         assert support(DEFAULTS[name])[0] >= 0.0, name
     assert support(DEFAULTS["volatility_ratio"])[0] >= 1.0  # regimes are ordered
