@@ -14,6 +14,7 @@ from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.conditional import draw_carry
+from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.regimes import stationary
 from bayesbasis.process.simulation import step_regimes, transition_matrices
 
@@ -38,6 +39,8 @@ class Origin:
         Time to expiry at that quote, years.
     basis : ndarray, shape (contract,)
         That quote, log basis.
+    fair : ndarray, shape (draw, contract)
+        Fair log basis at that quote.
     regime : ndarray of int, shape (draw, path)
         Regime of every chain at the origin, drawn from its filtered probabilities.
     """
@@ -48,6 +51,7 @@ class Origin:
     spread: Array
     tau: Array
     basis: Array
+    fair: Array
     regime: Array
 
 
@@ -95,7 +99,9 @@ def states_at(
                 states.filtered[event] if event >= 0 else stationary(p.rates[groups[path]])
             )
     regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
-    return Origin(layout, natural, level, spread, layout.tau[last], layout.basis[last], regime)
+    fair = fair_basis(spec.equilibrium, natural, layout.quotes.at(last), np)
+    at_last = layout.tau[last], layout.basis[last], fair
+    return Origin(layout, natural, level, spread, *at_last, regime)
 
 
 def path_groups(spec: Spec, layout: Layout) -> list[int]:

@@ -15,7 +15,7 @@ from bayesbasis.inference.draws import transitions
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
-from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.regimes import stationary
 
@@ -88,8 +88,7 @@ def mispricing(
     posterior = fit["posterior"].to_dataset()
     posterior = posterior if draws is None else thin(posterior, draws)
     state = states_at(fit, spec, known, posterior, start, np.random.default_rng(seed))
-    layout = lay_out(spec, known)
-    found = _values(spec, layout, state, live)
+    found = _values(spec, state.layout, state, live)
     result = _dataset(known, live, state, posterior, found)
     if financing is not None:
         excess = result["basis"] - _financing(result, financing) * result["tau"]
@@ -109,7 +108,6 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
         u = layout.contract_underlying[contract]
         group, path = u * layout.levels.underlyings, u if len(groups) > 1 else 0
         tau, level = state.tau[[contract]], state.level[:, contract]
-        fair = spec.equilibrium.level(state.natural, np.array([contract]), tau)[:, 0]
         scale = inputs["scale"][:, group]
         now = np.take_along_axis(scale, state.regime[:, [path]], axis=1)[:, 0]
         often = np.stack(
@@ -117,7 +115,7 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
         )
         usual = np.sqrt((often * scale**2).sum(1))
         settled = transitions(spec, state.natural, tau + _SETTLED, tau, group)[1][:, 0]
-        deviation[:, column] = state.basis[contract] - fair
+        deviation[:, column] = state.basis[contract] - state.fair[:, contract]
         score[:, column] = level / (usual * np.sqrt(settled))
         rich[:, column] = ndtr(level / (now * np.sqrt(state.spread[:, contract])))
     return {"deviation": deviation, "z_score": score, "rich": rich}

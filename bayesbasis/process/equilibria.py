@@ -33,6 +33,10 @@ class Quotes(NamedTuple):
     group: Any
     log_spot: Any
 
+    def at(self, rows: Any) -> "Quotes":
+        """Pick quotes."""
+        return Quotes(*(field[..., rows] for field in self))
+
 
 class Equilibrium(Protocol):
     """What the rest of the house asks of an equilibrium."""

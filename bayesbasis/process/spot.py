@@ -43,7 +43,7 @@ def learn_reversion(
     rng: Generator,
     *,
     half_life: tuple[float, float] = (100.0, 3.0),
-    spread: float = 0.4,
+    spread: float = 1.0,
 ) -> Reversion:
     r"""Draw from the posterior of the Ornstein-Uhlenbeck process of a series.
 
