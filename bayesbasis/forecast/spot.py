@@ -52,8 +52,10 @@ def spot_paths(
     ValueError
         If an underlying has too few quotes to learn from.
     """
-    quoted = known["time"].values.astype("datetime64[ns]")[layout.order]
-    owner = layout.contract_underlying[layout.contract]
+    seen = layout.order >= 0
+    quoted = known["time"].values.astype("datetime64[ns]")[layout.order[seen]]
+    owner = layout.contract_underlying[layout.contract[seen]]
+    log_spot = layout.log_spot[seen]
     prior = spec.priors.spot_half_life
     median = float(prior.natural(np.asarray(prior.location), np))
     factor = float(np.exp(prior.scale))
@@ -65,7 +67,7 @@ def spot_paths(
                 f"{name} has {len(when)} times with a spot price at the origin; a forecast under "
                 f"{spec.equilibrium.name} simulates spot and needs at least {_LEAST}"
             )
-        series = layout.log_spot[owner == u][at]
+        series = log_spot[owner == u][at]
         years = (when - when[0]).astype(np.int64) / _YEAR_NS
         past = learn_reversion(series, years, draws, rng, half_life=(median, factor))
         gaps = np.diff(np.concatenate([when[-1:], times])).astype(np.int64) / _YEAR_NS
