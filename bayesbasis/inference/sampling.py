@@ -45,7 +45,7 @@ _UNITS = {
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
-_JAX_BACKENDS = ("numpyro", "blackjax")
+_JAX_BACKENDS = {"jax": "numpyro", "numpyro": "numpyro", "blackjax": "blackjax"}
 _KEPT_STATS = {
     "diverging": "diverging",
     "depth": "tree_depth",
@@ -87,8 +87,9 @@ def fit(
         Same seed, card and data give the same draws, on any number of cores.
     sampler : mapping, optional
         ``{"backend": "nutpie"}`` by default; ``"pymc"``, ``"numpyro"`` or ``"blackjax"`` call
-        `pymc.sample`. Every other key goes to the sampler, for instance ``target_accept``, 0.95
-        unless given.
+        `pymc.sample`, and ``"jax"`` is NumPyro. The last three run in JAX alone, on its GPU if it
+        has one. Every other key goes to the sampler, for instance ``target_accept``, 0.95 unless
+        given.
     progress : bool
         Show a progress bar.
 
@@ -124,7 +125,7 @@ def fit(
         flat, stats = _sample_pymc(spec, panel, backend, run, options)
     else:
         raise ValueError(
-            f"unknown sampler backend {backend!r}; choose nutpie, pymc, numpyro or blackjax"
+            f"unknown sampler backend {backend!r}; choose nutpie, pymc, jax, numpyro or blackjax"
         )
     return assemble(spec, panel, flat, stats, seed=seed, started=started)
 
@@ -227,6 +228,7 @@ def _sample_pymc(
     options: Mapping[str, Any],
 ) -> tuple[Array, xr.Dataset]:
     if backend in _JAX_BACKENDS:
+        backend = _JAX_BACKENDS[backend]
         _teach_jax(backend)
     with build(spec, panel) as model:
         tree = pm.sample(

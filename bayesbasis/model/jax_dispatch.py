@@ -7,43 +7,62 @@ as it loads, and JAX is no dependency of the package.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.link.jax.dispatch import jax_funcify
 
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.process.filter import Parameters, Schedule
+from bayesbasis.process.jax_filter import log_likelihood, plan
+
+_SCHEDULE = len(Schedule._fields)
 
 
 @jax_funcify.register(FilterLogLikelihood)
 def _filter_under_jax(op: FilterLogLikelihood, node: Apply, **_: Any) -> Any:
-    """Call the numba kernels from JAX; their gradient is that of the function JAX sees."""
+    """Evaluate value and slopes in JAX, on whatever device it runs."""
 
-    def on_host(*inputs: Any) -> tuple[Any, ...]:
-        storage: list[list[Any]] = [[None] for _ in node.outputs]
-        op.perform(node, [np.asarray(x) for x in inputs], storage)
-        return tuple(cell[0] for cell in storage)
+    def both(schedule: Schedule, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        layout = plan(schedule)
+        value, slopes = jax.value_and_grad(
+            lambda given: log_likelihood(schedule, layout, _parameters(given))
+        )(inputs)
+        return (value, *slopes)
 
-    def call(*inputs: Any) -> Any:
-        slopes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs[-len(INPUTS) :]]
-        value = jax.ShapeDtypeStruct((), slopes[0].dtype)
-        outputs = (value, *slopes)
-        return jax.pure_callback(on_host, outputs, *inputs, vmap_method="sequential")
+    def filter_log_likelihood(*inputs: Any) -> tuple[Any, ...]:
+        schedule = _data(inputs[:_SCHEDULE])
 
-    def forward(*inputs: Any) -> Any:
-        outputs = call(*inputs)
-        return outputs, (inputs[: -len(INPUTS)], outputs[1:])
+        @jax.custom_vjp
+        def call(*given: Any) -> tuple[Any, ...]:
+            return both(schedule, given)
 
-    def backward(kept: Any, cotangents: Any) -> Any:
-        data, slopes = kept
-        # Schedules are data: integers have no gradient, and that of times is nobody's business.
-        none = [
-            np.zeros(x.shape, jax.dtypes.float0)
-            if x.dtype.kind in "iu"
-            else jax.numpy.zeros_like(x)
-            for x in data
-        ]
-        return (*none, *(cotangents[0] * slope for slope in slopes))
+        def forward(*given: Any) -> Any:
+            outputs = both(schedule, given)
+            return outputs, outputs[1:]
 
-    function = jax.custom_vjp(call)
-    function.defvjp(forward, backward)
-    return function
+        def backward(slopes: Any, cotangents: Any) -> Any:
+            return tuple(cotangents[0] * slope for slope in slopes)
+
+        # JAX need not differentiate the slopes, which are outputs too.
+        call.defvjp(forward, backward)
+        return call(*inputs[_SCHEDULE:])
+
+    return filter_log_likelihood
+
+
+def _parameters(inputs: tuple[Any, ...]) -> Parameters:
+    """Join the two kinds of moves, as the numba kernels' Op does."""
+    given = dict(zip(INPUTS, inputs, strict=True))
+    for name in ("phi", "variance"):
+        given[name] = jnp.concatenate([given.pop(f"{name}_easy"), given.pop(f"{name}_hard")])
+    return Parameters(**given)
+
+
+def _data(inputs: tuple[Any, ...]) -> Schedule:
+    if any(isinstance(x, jax.core.Tracer) for x in inputs):
+        raise TypeError(
+            "under JAX the schedule of a panel is part of the program: replace the data containers "
+            "by constants before compiling, as pymc.sampling.jax.get_jaxified_graph does"
+        )
+    return Schedule(*(np.asarray(x) for x in inputs))

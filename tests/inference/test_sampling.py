@@ -114,18 +114,21 @@ def test_an_unknown_backend_is_an_error(spec, panel):
     with pytest.raises(ValueError, match="backend") as caught:
         bb.fit(spec, panel, seed=1, sampler={"backend": "stan"}, **QUICK)
     assert str(caught.value) == (
-        "unknown sampler backend 'stan'; choose nutpie, pymc, numpyro or blackjax"
+        "unknown sampler backend 'stan'; choose nutpie, pymc, jax, numpyro or blackjax"
     )
 
 
 @pytest.mark.slow
-def test_pymc_samples_the_same_posterior():
+@pytest.mark.parametrize("sampler", [{"backend": "pymc", "cores": 1}, {"backend": "jax"}])
+def test_other_samplers_draw_from_the_same_posterior(sampler):
+    if sampler["backend"] == "jax":
+        pytest.importorskip("numpyro", reason="JAX is not installed: pip install bayesbasis[jax]")
     spec = bb.load_card("ou")
     prices, _ = bb.simulate_market(seed=3, underlyings=["BTC"], quarters=2, listed_days=60)
     panel, _ = bb.make_panel(prices)
     run = {"draws": 1000, "tune": 1000, "chains": 2, "progress": False}
     ours = bb.fit(spec, panel, seed=1, **run)
-    theirs = bb.fit(spec, panel, seed=2, sampler={"backend": "pymc", "cores": 1}, **run)
+    theirs = bb.fit(spec, panel, seed=2, sampler=sampler, **run)
     for fit in (ours, theirs):
         assert bb.diagnose(fit).table["r_hat"].max() < 1.03
     first, second = (fit["posterior"].to_dataset() for fit in (ours, theirs))
