@@ -105,9 +105,9 @@ def states_at(
 
 
 def path_groups(spec: Spec, layout: Layout) -> list[int]:
-    """Parameter group of every chain of regimes."""
-    if spec.regimes.shared_by == "market":
-        return [0]
+    """Row of the generators for every path of regimes."""
+    if spec.regimes.shared_by != "underlying":
+        return [0] * (len(layout.coords["venue"]) if spec.regimes.shared_by == "venue" else 1)
     return [i if layout.levels.underlyings else 0 for i in range(len(layout.underlyings))]
 
 
@@ -201,9 +201,8 @@ def _last_quotes(layout: Layout) -> Array:
 def _last_events(spec: Spec, layout: Layout) -> Array:
     """Last event of every chain of regimes; -1 where there is none."""
     paths = path_groups(spec, layout)
-    owner = layout.event_underlying if len(paths) > 1 else np.zeros_like(layout.event_underlying)
     last = np.full(len(paths), -1)
-    last[owner] = np.arange(len(owner))
+    last[layout.event_path] = np.arange(len(layout.event_path))
     return last
 
 

@@ -188,10 +188,11 @@ def _simulate(
         simulate_regimes(state.regime[:, path], inputs["rates"][:, group], gaps, rng)
         for path, group in enumerate(groups)
     ]
-    for u in np.unique(layout.contract_underlying[live]):
+    owners = np.stack([layout.contract_underlying[live], layout.contract_path[live]])
+    for u, on in np.unique(owners, axis=1).T:
         group = int(u) if layout.levels.underlyings else 0
-        path = regimes[int(u) if len(groups) > 1 else 0]
-        members = np.flatnonzero(layout.contract_underlying[live] == u)
+        path = regimes[on]
+        members = np.flatnonzero((owners == [[u], [on]]).all(0))
         phi, variance = _moves(spec, state, live[members], tau[members], group)
         volatility = np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1)
         noise = inputs["noise"][:, group]

@@ -106,7 +106,7 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
     deviation, score, rich = np.empty(shape), np.empty(shape), np.empty(shape)
     for column, contract in enumerate(live):
         u = layout.contract_underlying[contract]
-        group, path = u * layout.levels.underlyings, u if len(groups) > 1 else 0
+        group, path = u * layout.levels.underlyings, layout.contract_path[contract]
         tau, level = state.tau[[contract]], state.level[:, contract]
         scale = inputs["scale"][:, group]
         now = np.take_along_axis(scale, state.regime[:, [path]], axis=1)[:, 0]

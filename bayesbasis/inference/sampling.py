@@ -34,6 +34,8 @@ _UNITS = {
     "volatility_exponent": ("1", "volatility exponent η in time to expiry"),
     "slack": ("day", "time after expiry at which the bridge is pinned ε"),
     "volatility": ("bp/day**0.5", "volatility 30 days from expiry"),
+    "volatility_spread": ("1", "standard deviation of the logarithm of volatility"),
+    "volatility_half_life": ("day", "half-life of the logarithm of volatility"),
     "stay": ("day", "expected stay in a regime"),
     "jump": ("1", "logit weight of the regime jumped to"),
     "noise": ("day", "quote noise, in days of diffusion 30 days from expiry"),

@@ -54,8 +54,10 @@ _UNITS = {
     "anchor": "γ, no unit",
     "volatility_exponent": "η, no unit",
     "slack": "ε, days",
-    "volatility": "bp per √day, calmest regime, 30 days from expiry",
+    "volatility": "bp per √day, calmest regime (stochastic: median), 30 days from expiry",
     "volatility_ratio": "over the next calmer regime",
+    "volatility_spread": "of the logarithm of volatility, where it is stochastic",
+    "volatility_half_life": "days",
     "stay": "days",
     "jump": "logit weight",
     "noise": "days of diffusion, 30 days from expiry",
@@ -185,7 +187,7 @@ def read_card(text: str) -> Spec:
     Traceback (most recent call last):
     ...
     bayesbasis.model.cards.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
-you mean 'count'? It takes 'count' or 'shared_by'
+you mean 'count'? It takes 'count', 'shared_by' or 'volatility'
     """
     return _read(text, None, "unnamed")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.regimes import generator
+from bayesbasis.process.regimes import generator, urn, urn_grid
 
 BASIS_POINT = 1e-4
 DAYS_PER_YEAR = 365.0
@@ -23,6 +23,7 @@ _ELEMENTS = {
     "jump": ("regime", "other"),
 }
 _MARKET_ONLY = ("tail", "jump")
+_CHAIN = ("stay", "volatility_half_life")
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,18 @@ def parameter_names(spec: Spec) -> tuple[str, ...]:
         "noise",
         "correlation",
     ]
-    names += ["volatility_ratio", "stay"] if count > 1 else []
-    names += ["jump"] if count > 2 else []
+    if spec.regimes.is_stochastic:
+        names += ["volatility_spread", "volatility_half_life"]
+    else:
+        names += ["volatility_ratio", "stay"] if count > 1 else []
+        names += ["jump"] if count > 2 else []
     names += ["tail"] if spec.shocks.distribution == "student-t" else []
     return tuple(names)
 
 
 def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
     """Say whether each underlying has its own value of a parameter, around the market's."""
-    shared = name in _MARKET_ONLY or (name == "stay" and spec.regimes.shared_by == "market")
-    return levels.underlyings and not shared
+    return levels.underlyings and not _is_of_market(spec, name)
 
 
 def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
@@ -125,7 +128,7 @@ def parameters(
             free = free + between * raw[f"{name}_offset_raw"]
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
-    natural["volatility"] = _ordered(natural["volatility"], ratios, spec.regimes.count, xp)
+    natural["volatility"] = _scales(spec, natural, ratios, xp)
     found, centre, spread = population(spec, levels, raw, contract_underlying, contract_venue, xp)
     mean, sd = contract_raw_prior(spec, centre, spread)
     own = centre + spread / sd * (raw["contract_raw"] - mean)
@@ -177,7 +180,7 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     named = {}
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
-        group = () if name in _MARKET_ONLY or _is_market_stay(spec, name) else ("underlying",)
+        group = () if _is_of_market(spec, name) else ("underlying",)
         named[name] = (*group, *element)
         if is_pooled(spec, levels, name):
             named |= {f"{name}_market": element, f"{name}_between": ()}
@@ -213,6 +216,8 @@ def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, 
 
 def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
     count = spec.regimes.count
+    if spec.regimes.is_stochastic:
+        return urn(natural["volatility_half_life"] / DAYS_PER_YEAR, count)
     if count == 1:
         return 0.0 * natural["noise"][..., None, None]
     jump: Any = 1.0 - np.eye(count)
@@ -223,6 +228,15 @@ def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
         place = np.stack([np.delete(np.eye(count), k, axis=0) for k in range(count)])
         jump = (weight[..., None] * place).sum(-2)
     return generator(natural["stay"] / DAYS_PER_YEAR, jump, count)
+
+
+def _scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:
+    """Volatility of every regime, shape (..., group, regime)."""
+    level, count = natural["volatility"], spec.regimes.count
+    if spec.regimes.is_stochastic:
+        spread = natural["volatility_spread"][..., None]
+        return level[..., None] * xp.exp(spread * urn_grid(count))
+    return _ordered(level, ratio, count, xp)
 
 
 def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
@@ -240,5 +254,6 @@ def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any
     return prior.natural(prior.location + prior.scale * raw[f"{name}_raw"], xp)
 
 
-def _is_market_stay(spec: Spec, name: str) -> bool:
-    return name == "stay" and spec.regimes.shared_by == "market"
+def _is_of_market(spec: Spec, name: str) -> bool:
+    """Say whether the whole market has one value: a chain that is not an underlying's does."""
+    return name in _MARKET_ONLY or (name in _CHAIN and spec.regimes.shared_by != "underlying")

@@ -35,6 +35,8 @@ class Layout:
         Names of the underlyings, in the order of their indices.
     contract_underlying, contract_venue : ndarray of int64, shape (contract,)
         Where each contract belongs.
+    contract_path : ndarray of int64, shape (contract,)
+        Path of regimes that each contract is on: its underlying's, its venue's or the market's.
     order : ndarray of int64, shape (contract + obs,)
         Position in the panel of each quote in order of events; -1 for the unseen ones.
     basis, tau : ndarray, shape (contract + obs,)
@@ -51,8 +53,8 @@ class Layout:
         Parameter group of each distinct move, for either kind.
     event_time : ndarray of datetime64[ns], shape (event,)
         Time of each event.
-    event_underlying : ndarray of int64, shape (event,)
-        Underlying of each event.
+    event_underlying, event_path : ndarray of int64, shape (event,)
+        Underlying of each event, and its path of regimes.
     """
 
     levels: Levels
@@ -60,6 +62,7 @@ class Layout:
     underlyings: list[str]
     contract_underlying: Array
     contract_venue: Array
+    contract_path: Array
     order: Array
     basis: Array
     tau: Array
@@ -70,6 +73,7 @@ class Layout:
     move_group: tuple[Array, Array]
     event_time: Array
     event_underlying: Array
+    event_path: Array
 
     @property
     def quotes(self) -> Quotes:
@@ -117,7 +121,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     contract = panel["contract_index"].values
     time = panel["time"].values.astype("datetime64[ns]").astype(np.int64)
     underlying = contract_underlying[contract]
-    path = underlying if spec.regimes.shared_by == "underlying" else np.zeros_like(underlying)
+    contract_path = _paths(spec, contract_underlying, contract_venue)
+    path = contract_path[contract]
     order = np.lexsort((contract, underlying, time, path))
     time, underlying, path = (x[order] for x in (time, underlying, path))
     unseen = panel.sizes["contract"]
@@ -152,6 +157,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         underlyings=underlyings,
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
+        contract_path=contract_path,
         order=np.concatenate([np.full(unseen, -1), order]),
         basis=basis,
         tau=tau,
@@ -162,7 +168,14 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         move_group=move_group,
         event_time=time[start].astype("datetime64[ns]"),
         event_underlying=underlying[start],
+        event_path=path[start],
     )
+
+
+def _paths(spec: Spec, contract_underlying: Array, contract_venue: Array) -> Array:
+    """Path of regimes of every contract."""
+    owners = {"underlying": contract_underlying, "venue": contract_venue}
+    return owners.get(spec.regimes.shared_by, np.zeros_like(contract_underlying))
 
 
 def _log_spot(panel: xr.Dataset, fitted: xr.Dataset, underlyings: list[str]) -> Array:

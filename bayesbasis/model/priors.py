@@ -154,10 +154,15 @@ class Priors:
     slack : Prior
         How long after expiry a scaled bridge is pinned, ``ε``, days.
     volatility : Prior
-        Volatility of the calmest regime 30 days from expiry, bp per square root of a day.
+        Volatility of the calmest regime 30 days from expiry, bp per square root of a day; its
+        median where it is stochastic.
     volatility_ratio : Prior
         Volatility of a regime over that of the next calmer one; above 1, so that regimes keep
         their order.
+    volatility_spread : Prior
+        Standard deviation of the logarithm of volatility, where it is stochastic.
+    volatility_half_life : Prior
+        Half-life of the logarithm of volatility, days.
     stay : Prior
         Expected stay in a regime, days.
     jump : Prior
@@ -187,6 +192,8 @@ class Priors:
     slack: Prior = LogNormal(1.0, 4.0)
     volatility: Prior = LogNormal(10.0, 4.0)
     volatility_ratio: Prior = LogNormal(3.0, 2.0, 1.0)
+    volatility_spread: Prior = LogNormal(0.7, 2.0)
+    volatility_half_life: Prior = LogNormal(10.0, 4.0)
     stay: Prior = LogNormal(15.0, 4.0)
     jump: Prior = Normal(0.0, 1.0)
     noise: Prior = LogNormal(0.1, 5.0)

@@ -1,7 +1,7 @@
 """Regimes of volatility: a hidden Markov chain in continuous time."""
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 from typing import Any, Literal
 
 import numpy as np
@@ -16,26 +16,64 @@ _TAYLOR_TERMS = 12
 
 @dataclass(frozen=True)
 class Regimes:
-    """How many volatility regimes there are, and who shares their chain.
+    r"""How volatility moves, and who shares its chain.
 
     Parameters
     ----------
     count : int
         Number of regimes ``K >= 1``, ordered by volatility.
-    shared_by : {"underlying", "market"}
-        One chain for each underlying, or one for the whole market.
+    shared_by : {"underlying", "venue", "market"}
+        One chain for each underlying, for each venue, or for the whole market. Chains of venues
+        all keep the same stays; an underlying quoted on two venues has two chains, whose shocks are
+        independent of each other.
+    volatility : {"switching", "stochastic"}
+        A free volatility and stay for each regime; or stochastic volatility, whose logarithm is an
+        Ornstein-Uhlenbeck process on a grid of ``count`` points, tied by three parameters.
+
+    Notes
+    -----
+    Stochastic volatility needs no latent path: with ``N = count - 1`` and ``k = 0, …, N``,
+
+    .. math::
+
+        \ln σ_k = \ln σ + ω \frac{2k - N}{\sqrt N}, \qquad
+        A_{k,k+1} = \tfrac{α}{2} (N - k), \qquad A_{k,k-1} = \tfrac{α}{2} k
+
+    is Ehrenfest's urn. Its conditional mean and variance over any time, and so its stationary
+    variance ``ω²`` and autocorrelation ``e^{-αt}``, are exactly those of the Ornstein-Uhlenbeck
+    process. What is lost is shape: ``ln σ`` is binomial rather than normal, of excess kurtosis
+    ``-2/N``, stays within ``√N`` deviations of its mean, and moves in steps of ``2/√N`` of them.
+
+    References
+    ----------
+    Ehrenfest & Ehrenfest (1907); Kac (1947), doi 10.1080/00029890.1947.11990189.
     """
 
     count: int = 2
-    shared_by: Literal["underlying", "market"] = "underlying"
+    shared_by: Literal["underlying", "venue", "market"] = "underlying"
+    volatility: Literal["switching", "stochastic"] = "switching"
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"regimes.count is {self.count}; a model needs at least one regime")
-        if self.shared_by not in ("underlying", "market"):
+        if self.shared_by not in ("underlying", "venue", "market"):
             raise ValueError(
-                f"regimes.shared_by is {self.shared_by!r}; choose 'underlying' or 'market'"
+                f"regimes.shared_by is {self.shared_by!r}; choose 'underlying', 'venue' or 'market'"
             )
+        if self.volatility not in ("switching", "stochastic"):
+            raise ValueError(
+                f"regimes.volatility is {self.volatility!r}; choose 'switching' or 'stochastic'"
+            )
+        if self.is_stochastic and self.count < 3:
+            raise ValueError(
+                f"regimes.count is {self.count}; stochastic volatility needs a grid of at least 3 "
+                "points, 9 do well"
+            )
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether regimes are points of a grid of stochastic volatility."""
+        return self.volatility == "stochastic"
 
 
 def generator(stay: Any, jump: Any, count: int) -> Any:
@@ -58,6 +96,34 @@ def generator(stay: Any, jump: Any, count: int) -> Any:
         Rates per year; rows sum to zero.
     """
     return (jump - np.eye(count)) / stay[..., None] if count > 1 else 0.0 * stay[..., None]
+
+
+def urn(half_life: Any, count: int) -> Any:
+    """Generator of stochastic volatility; see `Regimes`.
+
+    Parameters
+    ----------
+    half_life : array, shape (...)
+        Half-life ``ln 2 / α`` of the logarithm of volatility, years.
+    count : int
+        Points of the grid.
+
+    Returns
+    -------
+    array, shape (..., count, count)
+        Rates per year; rows sum to zero.
+    """
+    k, most = np.arange(count), count - 1
+    rates = (
+        np.diag(0.5 * (most - k[:-1]), 1) + np.diag(0.5 * k[1:], -1) - 0.5 * most * np.eye(count)
+    )
+    return log(2.0) / half_life[..., None, None] * rates
+
+
+def urn_grid(count: int) -> Array:
+    """Points of the grid, in deviations from the mean, shape (count,)."""
+    most = count - 1
+    return (2.0 * np.arange(count) - most) / most**0.5
 
 
 # The kernels below are plain loops over small matrices: array expressions read shorter, but each

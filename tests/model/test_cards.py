@@ -304,7 +304,7 @@ WRONG = {
     ),
     "[regimes]\ncuont = 2": (
         "card 'unnamed', table [regimes]: unknown key 'cuont'; did you mean 'count'? "
-        "It takes 'count' or 'shared_by'"
+        "It takes 'count', 'shared_by' or 'volatility'"
     ),
     "[regimes]\ncount = true": (
         "card 'unnamed', table [regimes]: count is true; it takes an integer"
