@@ -114,10 +114,8 @@ def urn(half_life: Any, count: int) -> Any:
         Rates per year; rows sum to zero.
     """
     k, most = np.arange(count), count - 1
-    rates = (
-        np.diag(0.5 * (most - k[:-1]), 1) + np.diag(0.5 * k[1:], -1) - 0.5 * most * np.eye(count)
-    )
-    return log(2.0) / half_life[..., None, None] * rates
+    up, down = np.diag(most - k[:-1], 1), np.diag(k[1:], -1)
+    return log(2.0) / half_life[..., None, None] * (0.5 * (up + down - most * np.eye(count)))
 
 
 def urn_grid(count: int) -> Array:

@@ -212,7 +212,7 @@ def test_the_wild_regime_moves_more_by_its_ratio(fabricate, spec, one):
         assert kstest(own, "t", args=(tail,)).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("shared_by", ["underlying", "market"])
+@pytest.mark.parametrize("shared_by", ["underlying", "venue", "market"])
 def test_chains_of_regimes_are_shared_by_whom_the_card_says(fabricate, spec, panel, shared_by):
     card = replace(spec, regimes=Regimes(count=2, shared_by=shared_by))
     paths = bb.forecast(fabricate(card, panel, draws=50), seed=5)
@@ -221,7 +221,7 @@ def test_chains_of_regimes_are_shared_by_whom_the_card_says(fabricate, spec, pan
         for j in range(i):
             alive = (regime[i] > 0) & (regime[j] > 0)
             same = (regime[i] == regime[j])[alive].all()
-            assert same == (shared_by == "market" or owner[i] == owner[j])
+            assert same == (shared_by != "underlying" or owner[i] == owner[j])
 
 
 # What is known at the origin ---------------------------------------------------------------------

@@ -73,7 +73,10 @@ specs = st.builds(
     law=st.sampled_from(list(LAWS.values())).map(lambda law: law()),
     equilibrium=st.sampled_from(list(EQUILIBRIA.values())).map(lambda part: part()),
     regimes=st.builds(
-        Regimes, count=st.integers(1, 9), shared_by=st.sampled_from(["underlying", "market"])
+        Regimes,
+        count=st.integers(3, 9),
+        shared_by=st.sampled_from(["underlying", "venue", "market"]),
+        volatility=st.sampled_from(["switching", "stochastic"]),
     ),
     shocks=st.builds(Shocks, distribution=st.sampled_from(["student-t", "gaussian"])),
     pooling=st.builds(Pooling, venues=st.booleans(), underlyings=st.booleans()),
@@ -318,7 +321,7 @@ WRONG = {
     ),
     "[regimes]\nshared_by = 'markets'": (
         "card 'unnamed', table [regimes]: shared_by is 'markets'; did you mean 'market'? "
-        "It takes 'underlying' or 'market'"
+        "It takes 'underlying', 'venue' or 'market'"
     ),
     "[shocks]\ndistribution = 'student'": (
         "card 'unnamed', table [shocks]: distribution is 'student'; did you mean 'student-t'? "

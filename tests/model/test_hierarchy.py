@@ -23,8 +23,9 @@ from bayesbasis.model.hierarchy import (
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.priors import LogNormal, Normal, Priors
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.process.equilibria import MeanRevertingSpot
 from bayesbasis.process.laws import OrnsteinUhlenbeck
-from bayesbasis.process.regimes import Regimes
+from bayesbasis.process.regimes import Regimes, urn_grid
 from bayesbasis.process.shocks import Shocks
 
 SPECS = {
@@ -34,7 +35,11 @@ SPECS = {
         pooling=Pooling(venues=venues, underlyings=own),
     )
     for count, shared_by, shocks, venues, own in product(
-        (1, 2, 3), ("underlying", "market"), ("student-t", "gaussian"), (True, False), (True, False)
+        (1, 2, 3),
+        ("underlying", "venue", "market"),
+        ("student-t", "gaussian"),
+        (True, False),
+        (True, False),
     )
 }
 MARKETS = list(product((1, 3), (1, 2)))
@@ -48,8 +53,19 @@ some_specs = pytest.mark.parametrize(
         (Spec(regimes=Regimes(3)), (3, 2)),
         (Spec(regimes=Regimes(3, "market"), pooling=Pooling(venues=False)), (3, 2)),
         (Spec(pooling=Pooling(underlyings=False)), (3, 2)),
+        (Spec(regimes=Regimes(9, volatility="stochastic")), (3, 2)),
+        (Spec(regimes=Regimes(2, "venue"), equilibrium=MeanRevertingSpot()), (3, 2)),
     ],
-    ids=["textbook", "default", "pooled", "three regimes", "one chain", "not pooled"],
+    ids=[
+        "textbook",
+        "default",
+        "pooled",
+        "three regimes",
+        "one chain",
+        "not pooled",
+        "stochastic volatility",
+        "mean-reverting spot",
+    ],
 )
 
 
@@ -167,11 +183,14 @@ def test_at_the_centre_every_parameter_is_its_prior_median(spec, market, panels)
         median = prior.mean if isinstance(prior, Normal) else prior.median
         np.testing.assert_allclose(natural[name], median, rtol=1e-13, err_msg=name)
     steps = spec.priors.volatility_ratio.median ** np.arange(spec.regimes.count)
+    if spec.regimes.is_stochastic:
+        steps = np.exp(spec.priors.volatility_spread.median * urn_grid(spec.regimes.count))
     expected = np.broadcast_to(spec.priors.volatility.median * steps, natural["volatility"].shape)
     np.testing.assert_allclose(natural["volatility"], expected, rtol=1e-13)
-    centre = spec.priors.carry_mean.mean
+    quantity = spec.equilibrium.quantity
+    centre = getattr(spec.priors, f"{quantity}_mean").mean
     raw["contract_raw"] += spec.pooling.centring * centre
-    np.testing.assert_allclose(natural_of(spec, layout, raw)["carry"], centre, rtol=1e-12)
+    np.testing.assert_allclose(natural_of(spec, layout, raw)[quantity], centre, rtol=1e-12)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -20,6 +20,7 @@ YEAR = 365 * 86_400e9
 SPECS = {
     "a chain for each underlying": Spec(),
     "one chain": Spec(regimes=Regimes(2, "market")),
+    "a chain for each venue": Spec(regimes=Regimes(2, "venue")),
     "shared parameters": Spec(pooling=Pooling(underlyings=False)),
     "shared parameters, one chain": Spec(
         regimes=Regimes(2, "market"), pooling=Pooling(underlyings=False)
@@ -53,12 +54,14 @@ def messy_panel(seed):
 def quotes_of(spec, panel):
     """Quotes of a panel as dictionaries, each with its chain, group and place in the panel."""
     underlyings = sorted(set(panel["underlying"].values.tolist()))
-    market = spec.regimes.shared_by == "market"
+    venues = sorted(set(panel["venue"].values.tolist()))
+    by = spec.regimes.shared_by
     pooled = spec.pooling.underlyings and len(underlyings) > 1
     quotes, last = [], {}
     for i in range(panel.sizes["obs"]):
         j = int(panel["contract_index"].values[i])
         u = underlyings.index(panel["underlying"].values[j])
+        v = venues.index(panel["venue"].values[j])
         quotes.append(
             {
                 "row": i,
@@ -66,8 +69,8 @@ def quotes_of(spec, panel):
                 "time": int(panel["time"].values[i].astype("datetime64[ns]").astype(np.int64)),
                 "tau": float(panel["tau"].values[i]),
                 "underlying": u,
-                "path": 0 if market else u,
-                "chain": 0 if market or not pooled else u,
+                "path": {"market": 0, "venue": v, "underlying": u}[by],
+                "chain": u if by == "underlying" and pooled else 0,
                 "group": u if pooled else 0,
                 "before": last.get(j),
             }

@@ -54,10 +54,12 @@ def test_a_model_has_a_regime(count):
     assert str(error.value) == f"regimes.count is {count}; a model needs at least one regime"
 
 
-def test_regimes_are_shared_by_an_underlying_or_the_market():
+def test_regimes_are_shared_by_an_underlying_a_venue_or_the_market():
     with pytest.raises(ValueError) as error:  # noqa: PT011
-        Regimes(shared_by="venue")
-    assert str(error.value) == "regimes.shared_by is 'venue'; choose 'underlying' or 'market'"
+        Regimes(shared_by="contract")
+    assert str(error.value) == (
+        "regimes.shared_by is 'contract'; choose 'underlying', 'venue' or 'market'"
+    )
 
 
 def test_shocks_are_student_t_or_gaussian():

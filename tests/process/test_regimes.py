@@ -1,15 +1,21 @@
 """Facts about the chain of regimes."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.linalg import expm, expm_frechet, null_space
+from scipy.stats import binom
 
 from bayesbasis.process.regimes import (
+    Regimes,
     exponential,
     generator,
     solve,
     stationary,
     stationary_adjoint,
+    urn,
+    urn_grid,
 )
 
 COUNTS = [1, 2, 3, 4]
@@ -53,6 +59,50 @@ def test_generators_of_many_draws_are_made_at_once():
     chains = [chain(3, seed) for seed in range(5)]
     together = generator(np.stack([c[0] for c in chains]), np.stack([c[1] for c in chains]), 3)
     np.testing.assert_array_equal(together, np.stack([c[2] for c in chains]))
+
+
+@pytest.mark.parametrize("count", [3, 5, 9, 12])
+@pytest.mark.parametrize("elapsed", [1e-3, 0.1, 1.0, 4.0])
+def test_the_urn_moves_like_an_ornstein_uhlenbeck_process(count, elapsed):
+    """Mean and variance given any point of the grid, after any time in half-lives: exactly."""
+    half_life, x = 0.07, urn_grid(count)
+    moves = expm(urn(np.array(half_life), count) * half_life * elapsed)
+    decay = 0.5**elapsed
+    np.testing.assert_allclose(moves @ x, decay * x, atol=1e-12)
+    variance = moves @ x**2 - (moves @ x) ** 2
+    np.testing.assert_allclose(variance, 1 - decay**2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("count", [3, 5, 9, 12])
+def test_the_urn_is_binomial_and_that_is_what_the_grid_costs(count):
+    rates, x = urn(np.array(0.1), count), urn_grid(count)
+    np.testing.assert_allclose(rates.sum(-1), 0.0, atol=1e-12)
+    often = stationary(rates)
+    np.testing.assert_allclose(often, binom.pmf(np.arange(count), count - 1, 0.5), rtol=1e-10)
+    np.testing.assert_allclose([often @ x, often @ x**2], [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(often @ x**4 - 3.0, -2.0 / (count - 1), rtol=1e-9)
+    np.testing.assert_allclose(np.diff(x), 2.0 / np.sqrt(count - 1), rtol=1e-12)
+
+
+def test_urns_of_many_draws_are_made_at_once():
+    half_lives = np.array([[0.1], [0.3]])
+    together = urn(half_lives, 5)
+    assert together.shape == (2, 1, 5, 5)
+    np.testing.assert_array_equal(together[1, 0], urn(np.array(0.3), 5))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"count": 0}, "regimes.count is 0; a model needs at least one regime"),
+        ({"shared_by": "all"}, "choose 'underlying', 'venue' or 'market'"),
+        ({"volatility": "rough"}, "choose 'switching' or 'stochastic'"),
+        ({"volatility": "stochastic"}, "regimes.count is 2; stochastic volatility needs a grid of"),
+    ],
+)
+def test_regimes_that_cannot_be_say_what_can(given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Regimes(**given)
 
 
 @every_count
