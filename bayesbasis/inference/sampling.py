@@ -47,6 +47,9 @@ _UNITS = {
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
+# Shocks that a curve shares pin down differences of carry, not its level: an ellipsoid that a
+# diagonal metric cannot round off.
+_ADAPTATION = "low_rank"
 _JAX_BACKENDS = {"jax": "numpyro", "numpyro": "numpyro", "blackjax": "blackjax"}
 _KEPT_STATS = {
     "diverging": "diverging",
@@ -209,6 +212,7 @@ def _sample_nutpie(
         dims={"raw": ("variable",)},
         coords={"variable": np.arange(target.size)},
     )
+    options = {"adaptation": _ADAPTATION} | dict(options)
     tree = nutpie.sample(
         compiled,
         draws=run["draws"],
