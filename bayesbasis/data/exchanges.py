@@ -1,6 +1,6 @@
 """What exchanges pay and when: dated conventions of every venue.
 
-A record is a TOML file in ``exchanges/``, one a venue, installed with the package. It holds dated
+A record is a TOML file in ``conventions/``, one a venue, installed with the package. It holds dated
 tables, because intervals, caps and settlement windows change.
 """
 
@@ -202,9 +202,8 @@ def _load_shipped(name: str) -> Exchange:
 
 
 def _shipped() -> Traversable:
-    """Folder of the records: inside an installed package, beside one that is run in place."""
-    inside = files("bayesbasis") / "exchanges"
-    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "exchanges"
+    """Folder of the records."""
+    return files("bayesbasis") / "data" / "conventions"
 
 
 def _listed() -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bayesbasis as bb
 from bayesbasis.data.exchanges import (
     Exchange,
     ExchangeError,
@@ -34,8 +35,8 @@ def test_every_record_loads_under_its_own_name(venue):
     assert exchange.funding or exchange.settlement
 
 
-def test_records_are_data_beside_the_models():
-    folder = Path(__file__).resolve().parents[2] / "exchanges"
+def test_records_are_data_inside_the_package():
+    folder = Path(bb.__file__).parent / "data" / "conventions"
     assert sorted(f.stem for f in folder.glob("*.toml")) == list_exchanges()
     assert tomllib.loads((folder / "okx.toml").read_text())["venue"] == "okx"
 
