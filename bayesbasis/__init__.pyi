@@ -38,5 +38,7 @@ from .trade.costs import Fee as Fee
 from .trade.exits import When as When
 from .trade.liquidation import liquidation_price as liquidation_price
 from .trade.margins import margin as margin
+from .trade.risk import risk_table as risk_table
+from .trade.sizing import growth_leverage as growth_leverage
 
 __version__: str
