@@ -1,13 +1,13 @@
 """Convergence: how fast, how surely and when deviations close."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.forecast.passage import decay, halving_time, passed, touched
+from bayesbasis.forecast.passage import decays, halving_time, own_parameters, passed, touched
 from bayesbasis.forecast.paths import forecast
 from bayesbasis.model.cards import read_card
 from bayesbasis.process.laws import DAYS_PER_YEAR, Law
@@ -77,41 +77,6 @@ def convergence(
     found = found.assign_coords(_calendar(paths))
     found["near_expiry"] = _near_expiry(paths, within, days_left)
     return _described(found).assign_attrs(within=within, origin=paths.attrs["origin"])
-
-
-def own_parameters(law: Law, one: xr.Dataset) -> dict[str, Array]:
-    """Parameters of the law of one contract's paths, shape (draw, 1).
-
-    Parameters
-    ----------
-    law : Law
-        How deviations converge.
-    one : xarray.Dataset
-        Paths of one contract.
-    """
-    return {name: _flat(one[name])[:, None] for name in law.parameters}
-
-
-def decays(law: Law, own: Mapping[str, Array], tau: Array, draws: int) -> Array:
-    """``φ`` of the move into every step of one contract; one for the first.
-
-    Parameters
-    ----------
-    law, own
-        As `own_parameters` gives them.
-    tau : ndarray, shape (step,)
-        Time to expiry, years.
-    draws : int
-        How many; a law may have no parameters, and then every draw agrees.
-
-    Returns
-    -------
-    ndarray, shape (draw, step)
-    """
-    moves = decay(law, own, tau[:-1], tau[:-1] - tau[1:])
-    return np.concatenate(
-        [np.ones((draws, 1)), np.broadcast_to(moves, (draws, len(tau) - 1))], axis=1
-    )
 
 
 def _flat(values: xr.DataArray) -> Array:

@@ -113,6 +113,43 @@ def decay(law: Law, own: Mapping[str, Array], start: Array, elapsed: Array) -> A
     return law.transition(own, Steps.without_grid(start, start - elapsed), np)[0]
 
 
+def own_parameters(law: Law, one: xr.Dataset) -> dict[str, Array]:
+    """Parameters of the law of one contract's paths, shape (draw, 1).
+
+    Parameters
+    ----------
+    law : Law
+        How deviations converge.
+    one : xarray.Dataset
+        Paths of one contract.
+    """
+    return {
+        name: one[name].transpose("chain", "draw").values.reshape(-1, 1) for name in law.parameters
+    }
+
+
+def decays(law: Law, own: Mapping[str, Array], tau: Array, draws: int) -> Array:
+    """``φ`` of the move into every step of one contract; one for the first.
+
+    Parameters
+    ----------
+    law, own
+        As `own_parameters` gives them.
+    tau : ndarray, shape (step,)
+        Time to expiry, years.
+    draws : int
+        How many; a law may have no parameters, and then every draw agrees.
+
+    Returns
+    -------
+    ndarray, shape (draw, step)
+    """
+    moves = decay(law, own, tau[:-1], tau[:-1] - tau[1:])
+    return np.concatenate(
+        [np.ones((draws, 1)), np.broadcast_to(moves, (draws, len(tau) - 1))], axis=1
+    )
+
+
 def move_scale(spread: Array, phi: Array, variance: Array, noise: Array) -> Array:
     r"""Standard deviation of the moves of the filtered deviation, over ``σ``.
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesbasis.data.panel import instant, known_at
 from bayesbasis.forecast.calendar import ahead, grid
+from bayesbasis.forecast.leg import with_spot
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
 from bayesbasis.forecast.passage import move_scale
 from bayesbasis.forecast.spot import spot_paths
@@ -27,6 +29,7 @@ from bayesbasis.process.simulation import simulate_deviations, simulate_regimes
 Array = NDArray[Any]
 
 _YEAR_NS = 365 * 86_400 * 10**9
+_SPOT_STREAM = 1
 
 
 def forecast(
@@ -39,6 +42,9 @@ def forecast(
     seed: int,
     panel: xr.Dataset | None = None,
     draws: int | None = None,
+    repeats: int = 1,
+    regime: int | None = None,
+    spot: bool = True,
 ) -> xr.Dataset:
     """Simulate the basis of live contracts to their expiry.
 
@@ -66,6 +72,13 @@ def forecast(
         carry is drawn from the population of the fit given their own quotes.
     draws : int, optional
         Posterior draws to use, spread evenly over the chains; by default all.
+    repeats : int
+        Paths of every draw: what they do not share is process, not parameters.
+    regime : int, optional
+        Regime in which all paths start, 1 the calmest, for stress; by default as filtered.
+    spot : bool
+        Whether to simulate spot as well: its volatility by regime and its correlation with the
+        basis are learned from the quotes known at the origin.
 
     Returns
     -------
@@ -73,9 +86,11 @@ def forecast(
         Dims chain, draw, contract, step: ``basis`` (as quoted, noise included), ``deviation``,
         ``regime`` and ``shock_scale``, the standard deviation of the deviation's move into a step
         given its regime. Without step: ``carry`` (per year), the parameters of the law and the
-        ``tail``, infinite if Gaussian. Where the equilibrium reads spot, its path ``equilibrium``,
-        and ``level`` (log units) instead of carry. Coords ``time`` and ``tau`` (contract,
-        step). Step 0 is the origin, the last step of a contract its expiry; after it values are
+        ``tail``, infinite if Gaussian. With spot: ``spot`` and ``spot_scale``, the scale of its log
+        move into a step given the regime; where the equilibrium reads spot, its path
+        ``equilibrium`` instead, and ``level`` (log units) instead of carry. Coords ``time`` and
+        ``tau`` (contract, step). Step 0 is the origin, the last step of a contract its expiry;
+        after it values are
         missing (regime -1).
 
     Raises
@@ -97,12 +112,20 @@ def forecast(
     live = _live(known, start, contracts)
     posterior = fit["posterior"].to_dataset()
     posterior = posterior if draws is None else thin(posterior, draws)
+    posterior = posterior.isel(draw=np.repeat(np.arange(posterior.sizes["draw"]), repeats))
     rng = np.random.default_rng(seed)
     state = states_at(fit, spec, known, posterior, start, rng)
+    if regime is not None:
+        state = replace(state, regime=_all_in(spec, regime, state.regime))
     end = _end(known, live, start, horizon)
     instants = grid(known, live, start, end) if times is None else ahead(times, start, end)
     arrays = _simulate(spec, known, live, state, instants, rng)
     paths = _dataset(known, live, instants, posterior, arrays)
+    # An equilibrium that reads spot has paths of its own, of a spot that nobody can hold.
+    if spot and not spec.equilibrium.reads_spot:
+        # A stream of its own: paths of the basis are the same with and without spot.
+        beside = np.random.default_rng([seed, _SPOT_STREAM])
+        paths = with_spot(paths, spec, state.layout, known, state.natural, beside)
     return paths.assign_attrs(
         origin=str(start),
         card=fit.attrs["card"],
@@ -110,6 +133,12 @@ def forecast(
         data_hash=fit.attrs["data_hash"],
         seed=seed,
     )
+
+
+def _all_in(spec: Spec, regime: int, drawn: Array) -> Array:
+    if not 1 <= regime <= spec.regimes.count:
+        raise ValueError(f"regime is {regime}; the model has regimes 1 to {spec.regimes.count}")
+    return np.full_like(drawn, regime - 1)
 
 
 def _instant(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:

@@ -17,12 +17,10 @@ from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.regimes import stationary
 
 Array = NDArray[Any]
-
-_SETTLED = 5.0
-"""Years in which a deviation settles to what shocks and convergence leave between them."""
 
 
 def mispricing(
@@ -114,7 +112,7 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
             [stationary(np.ascontiguousarray(a)) for a in inputs["rates"][:, groups[path]]]
         )
         usual = np.sqrt((often * scale**2).sum(1))
-        settled = transitions(spec, state.natural, tau + _SETTLED, tau, group)[1][:, 0]
+        settled = transitions(spec, state.natural, tau + SETTLED, tau, group)[1][:, 0]
         deviation[:, column] = state.basis[contract] - state.fair[:, contract]
         score[:, column] = level / (usual * np.sqrt(settled))
         rich[:, column] = ndtr(level / (now * np.sqrt(state.spread[:, contract])))

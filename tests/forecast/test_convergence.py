@@ -3,8 +3,14 @@ import pytest
 from scipy.special import erfc
 
 import bayesbasis as bb
-from bayesbasis.forecast.convergence import decays, own_parameters
-from bayesbasis.forecast.passage import crossing, move_scale, passed, touched
+from bayesbasis.forecast.passage import (
+    crossing,
+    decays,
+    move_scale,
+    own_parameters,
+    passed,
+    touched,
+)
 from bayesbasis.process.laws import Anchored
 from bayesbasis.process.quadrature import Steps
 

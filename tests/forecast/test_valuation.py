@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import norm
 
 import bayesbasis as bb
 from bayesbasis.process.quadrature import Steps
@@ -40,9 +39,7 @@ def test_one_gaussian_regime_scores_by_its_settled_spread(fixed, gaussian):
         # The paths start where the filter left off.
         z = paths["deviation"].isel(contract=contract, step=0).values
         np.testing.assert_allclose(z.mean(), level, atol=5 * z.std() / np.sqrt(z.size) + 1e-12)
-        assert 0 < one["rich"].item() < 1
         assert (one["rich"].item() > 0.5) == (level > 0)
-        assert norm.ppf(one["rich"].item()) * level > 0
 
 
 def test_contracts_are_ranked_from_the_richest(found):

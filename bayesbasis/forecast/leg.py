@@ -1,0 +1,205 @@
+"""The spot leg of a forecast: its volatility by regime, learned from the panel, and its paths."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.forecast.passage import decays, own_parameters
+from bayesbasis.inference.draws import filter_parameters
+from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.layout import Layout
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.filter import transitions
+from bayesbasis.process.returns import draw_regimes, draw_spot, simulate_spot
+
+Array = NDArray[Any]
+
+_YEAR_NS = 365 * 86_400 * 10**9
+_MOST_DRAWS = 500
+_GIBBS_STEPS = 8
+# Half of all squares of standard normals are below this.
+_MEDIAN_SQUARE = 0.4549
+
+
+@dataclass(frozen=True)
+class SpotLeg:
+    """Spot of every underlying.
+
+    Parameters
+    ----------
+    volatility, correlation : ndarray, shape (draw, underlying, regime)
+        Volatility per root year, and correlation with the mean shock of the curve.
+    level : ndarray, shape (underlying,)
+        Last known price.
+    """
+
+    volatility: Array
+    correlation: Array
+    level: Array
+
+
+def with_spot(
+    paths: xr.Dataset,
+    spec: Spec,
+    layout: Layout,
+    known: xr.Dataset,
+    natural: dict[str, Array],
+    rng: Generator,
+) -> xr.Dataset:
+    """Add paths of spot that share regimes and shocks with those of the basis.
+
+    Spot drifts nowhere: its logarithm has no trend, because the panel is too short to tell one.
+
+    Parameters
+    ----------
+    paths : xarray.Dataset
+        Of `forecast`, without spot.
+    spec, layout, known, natural
+        The model, the quotes known at the origin and the parameters of every draw.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    xarray.Dataset
+        With ``spot`` (quote currency) and ``spot_scale``, the scale of its move into a step given
+        the regime; dims chain, draw, contract, step.
+    """
+    leg = learn_spot(spec, layout, known, natural, rng)
+    sizes = tuple(paths.sizes[dim] for dim in ("chain", "draw", "contract", "step"))
+    spot, scale = np.full(sizes, np.nan), np.full(sizes, np.nan, np.float32)
+    correlation, tail = (filter_inputs(spec, natural, np)[name] for name in ("correlation", "tail"))
+    for u, name in enumerate(layout.underlyings):
+        members = np.flatnonzero(paths["underlying"].values.astype(str) == name)
+        if not members.size:
+            continue
+        group = u * layout.levels.underlyings
+        gaps, regime = _grid(paths, members)
+        steps, rows = len(gaps), np.arange(len(regime))[:, None]
+        volatility = leg.volatility[rows, u, regime]
+        move = np.zeros((len(regime), steps))
+        move[:, 1:] = simulate_spot(
+            _shocks(paths, spec, members),
+            correlation[:, group],
+            tail[:, group],
+            volatility[:, 1:],
+            leg.correlation[rows, u, regime][:, 1:],
+            rng,
+        )
+        level = leg.level[u] * np.exp(np.cumsum(move * np.sqrt(gaps), axis=1))
+        ended = np.isnan(paths["tau"].transpose("contract", "step").values[members])
+        shape = (*sizes[:2], 1, steps)
+        spot[:, :, members] = np.where(ended, np.nan, level.reshape(shape))
+        size = (volatility * np.sqrt(gaps)).reshape(shape)
+        scale[:, :, members] = np.where(ended, np.nan, size)
+    dims = ("chain", "draw", "contract", "step")
+    return paths.assign(
+        spot=(dims, spot, {"long_name": "spot price", "units": "quote currency"}),
+        spot_scale=(dims, scale, {"long_name": "scale of spot's log move", "units": "1"}),
+    )
+
+
+def learn_spot(
+    spec: Spec, layout: Layout, known: xr.Dataset, natural: dict[str, Array], rng: Generator
+) -> SpotLeg:
+    """Learn volatility of spot and its correlation with the basis, regime by regime.
+
+    Regimes are those that the basis tells of: spot is read in their light, and does not change
+    them. Of many draws at most 500 are evenly taken, and their neighbours share what they learn.
+
+    Parameters
+    ----------
+    spec, layout
+        The model and the panel as its filter reads it.
+    known : xarray.Dataset
+        Quotes known at the origin, with ``spot``.
+    natural : dict of ndarray
+        Parameters of every draw.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+    draws = len(natural["noise"])
+    taken = min(draws, _MOST_DRAWS)
+    chosen = np.arange(taken) * draws // taken
+    move, level = _moves(layout, known)
+    usual = np.array([_usual(move[layout.event_underlying == u]) for u in range(len(level))])
+    shape = (taken, len(level), spec.regimes.count)
+    volatility, correlation = np.empty(shape), np.empty(shape)
+    own = {name: value[chosen] for name, value in natural.items()}
+    for d, p in enumerate(filter_parameters(spec, layout, own)):
+        states, table = sweep(layout.schedule, p).states, transitions(layout.schedule, p)
+        regime = draw_regimes(layout.schedule, table, states, rng)
+        volatility[d], correlation[d] = draw_spot(
+            layout.schedule,
+            p,
+            states,
+            regime,
+            layout.event_underlying,
+            move,
+            usual,
+            _GIBBS_STEPS,
+            rng,
+        )
+    neighbour = np.arange(draws) * taken // draws
+    return SpotLeg(volatility[neighbour], correlation[neighbour], level)
+
+
+def _flat(values: xr.DataArray) -> Array:
+    rest = [dim for dim in values.dims if dim not in ("chain", "draw")]
+    array = values.transpose("chain", "draw", *rest).values
+    return array.reshape(-1, *array.shape[2:])
+
+
+def _grid(paths: xr.Dataset, members: Array) -> tuple[Array, Array]:
+    """Years into every step and the regime there, from zero, where any of the contracts lives.
+
+    The one that expires last tells; after it nothing is asked.
+    """
+    tau = paths["tau"].transpose("contract", "step").values[members]
+    longest = members[np.argmax(np.isfinite(tau).sum(1))]
+    own = paths["tau"].transpose("contract", "step").values[longest]
+    gaps = np.concatenate([[0.0], np.nan_to_num(-np.diff(own))])
+    regime = _flat(paths["regime"].isel(contract=longest)).astype(np.int64) - 1
+    return gaps, np.maximum(regime, 0)
+
+
+def _shocks(paths: xr.Dataset, spec: Spec, members: Array) -> Array:
+    """Student-t shocks of the curve into every step after the first, as the paths hold them."""
+    shocks = []
+    for contract in members:
+        one = paths.isel(contract=contract)
+        path, scale = _flat(one["deviation"]), _flat(one["shock_scale"])[:, 1:]
+        live = np.isfinite(one["tau"].values)
+        phi = np.full(path.shape, np.nan)
+        own = own_parameters(spec.law, one)
+        phi[:, live] = decays(spec.law, own, one["tau"].values[live], len(path))
+        moved = path[:, 1:] - phi[:, 1:] * path[:, :-1]
+        shocks.append(np.divide(moved, scale, out=np.full(moved.shape, np.nan), where=scale > 0))
+    return np.stack(shocks, axis=1)
+
+
+def _moves(layout: Layout, known: xr.Dataset) -> tuple[Array, Array]:
+    """Spot's log return into every event over the root of its time, and last prices."""
+    spot = known["spot"].values[layout.order[layout.schedule.event_start]]
+    time = layout.event_time.astype(np.int64)
+    move, level = np.full(len(time), np.nan), np.empty(len(layout.underlyings))
+    for u in range(len(level)):
+        own = np.flatnonzero(layout.event_underlying == u)
+        own = own[np.argsort(time[own], kind="stable")]
+        elapsed = np.diff(time[own]) / _YEAR_NS
+        with np.errstate(divide="ignore", invalid="ignore"):
+            move[own[1:]] = np.diff(np.log(spot[own])) / np.sqrt(elapsed)
+        level[u] = spot[own[-1]]
+    return move, level
+
+
+def _usual(move: Array) -> float:
+    """Size of a usual move; one of no move that was seen."""
+    seen = move[np.isfinite(move)]
+    size = np.sqrt(np.median(seen**2) / _MEDIAN_SQUARE) if seen.size else 1.0
+    return float(size) if size > 0 else 1e-8
