@@ -11,6 +11,8 @@ from .data.panel import known_at as known_at
 from .data.panel import make_panel as make_panel
 from .data.panel import panel_hash as panel_hash
 from .data.prices import read_prices as read_prices
+from .evaluate.backtesting import backtest as backtest
+from .evaluate.baselines import forecast_baseline as forecast_baseline
 from .evaluate.scores import crps as crps
 from .evaluate.scores import energy_score as energy_score
 from .evaluate.scores import log_score as log_score

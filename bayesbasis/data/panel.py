@@ -164,11 +164,29 @@ def known_at(panel: xr.Dataset, time: str | datetime | np.datetime64) -> xr.Data
     if not known.any():
         first, utc = (pd.Timestamp(x, tz="UTC") for x in (panel["time"].values.min(), moment))
         raise PriceError(f"no quote is known at {utc}: the first is of {first}. Take a later time.")
-    index = panel["contract_index"].values[known]
+    return select(panel, known)
+
+
+def select(panel: xr.Dataset, quotes: np.ndarray) -> xr.Dataset:
+    """Return some quotes of a panel, and the contracts that have any, in the same order.
+
+    Parameters
+    ----------
+    panel : xarray.Dataset
+        A panel.
+    quotes : ndarray of bool, shape (obs,)
+        Which quotes to keep, at least one.
+
+    Returns
+    -------
+    xarray.Dataset
+        A panel.
+    """
+    index = panel["contract_index"].values[quotes]
     contracts = np.unique(index)
-    past = panel.isel(obs=known, contract=contracts)
-    renumbered = past["contract_index"].copy(data=np.searchsorted(contracts, index))
-    return past.assign_coords(contract_index=renumbered)
+    kept = panel.isel(obs=quotes, contract=contracts)
+    renumbered = kept["contract_index"].copy(data=np.searchsorted(contracts, index))
+    return kept.assign_coords(contract_index=renumbered)
 
 
 def panel_hash(panel: xr.Dataset) -> str:

@@ -23,6 +23,7 @@ _MEASURES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "log_score": ((), "1", "log predictive density at the quote"),
     "pit": ((), "1", "probability integral transform"),
     "error": ((), "1", "median forecast less quote"),
+    "forecast": (("quantile",), "1", "quantile of the forecast"),
     "pinball": (("quantile",), "1", "pinball loss"),
     "interval_score": (("level",), "1", "interval score"),
     "covered": (("level",), "1", "quote inside the equal-tailed interval (1) or not (0)"),
@@ -94,10 +95,10 @@ def score(
     -------
     xarray.Dataset
         Dims contract, step and, where they apply, level and quantile: ``outcome``, ``crps``,
-        ``log_score`` (greater is better), ``pit``, ``error``, ``pinball``, ``interval_score``,
-        ``covered`` and ``width``, in log units; missing where nothing was quoted. Coords ``time``,
-        ``tau`` (years), ``horizon`` (days) and, of forecasts that have regimes, ``regime``: the
-        likeliest one at the origin, by contract.
+        ``log_score`` (greater is better), ``pit``, ``error``, ``forecast`` (quantiles),
+        ``pinball``, ``interval_score``, ``covered`` and ``width``, in log units; missing where
+        nothing was quoted. Coords ``time``, ``tau`` (years), ``horizon`` (days) and, of forecasts
+        that have regimes, ``regime``: the likeliest one at the origin, by contract.
 
     Raises
     ------
@@ -264,6 +265,7 @@ def _measure(y: Array, x: Array, levels: Array, quantiles: Array) -> dict[str, A
         "log_score": _log_density(y, x),
         "pit": below + 0.5 * ties,
         "error": median - y,
+        "forecast": at,
         "pinball": scoringrules.quantile_score(seen, at, quantiles),
         # It drops axes of length one.
         "interval_score": scoringrules.interval_score(y, lower, upper, 1 - levels).reshape(

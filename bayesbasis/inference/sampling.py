@@ -20,6 +20,7 @@ from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.diagnostics import Diagnosis, diagnose
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
+from bayesbasis.inference.warm import Start, labels, recall, remember
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.graph import build
 from bayesbasis.model.hierarchy import dims, parameters
@@ -76,6 +77,7 @@ def fit(
     chains: int = 4,
     seed: int,
     sampler: Mapping[str, Any] | None = None,
+    start: xr.DataTree | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
     """Sample the posterior of a panel and diagnose it.
@@ -95,6 +97,9 @@ def fit(
         `pymc.sample`, and ``"jax"`` is NumPyro. The last three run in JAX alone, on its GPU if it
         has one. Every other key goes to the sampler, for instance ``target_accept``, 0.95 unless
         given.
+    start : xarray.DataTree, optional
+        An earlier fit of the same model to other quotes, such as yesterday's: chains begin in its
+        posterior and on its scales, and need a fraction of the tuning. nutpie only.
     progress : bool
         Show a progress bar.
 
@@ -102,13 +107,15 @@ def fit(
     -------
     xarray.DataTree
         Groups ``posterior`` (dims chain, draw and the parameters' own), ``sample_stats``,
-        ``log_likelihood`` (one-step log densities by event), and ``constant_data`` (the panel).
+        ``log_likelihood`` (one-step log densities by event), ``constant_data`` (the panel), and
+        ``start`` (what the next fit may start from).
         Attrs: ``card``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s``, ``diagnosis``.
 
     Raises
     ------
     ValueError
-        If draws, tune or chains is not positive, or the backend is unknown or not installed.
+        If draws, tune or chains is not positive, the backend is unknown or not installed, or there
+        is a start and the backend cannot take one.
 
     Examples
     --------
@@ -124,8 +131,11 @@ def fit(
     options = {"target_accept": _TARGET_ACCEPT} | dict(sampler or {})
     backend = options.pop("backend", "nutpie")
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
+    if start is not None and backend != "nutpie":
+        raise ValueError(f"sampler backend {backend!r} takes no start; leave it out or use nutpie")
     if backend == "nutpie":
-        flat, stats = _sample_nutpie(log_posterior(spec, panel), run, options)
+        warm = None if start is None else _recall(start, spec, panel)
+        flat, stats = _sample_nutpie(log_posterior(spec, panel), run, options, warm)
     elif backend in ("pymc", *_JAX_BACKENDS):
         flat, stats = _sample_pymc(spec, panel, backend, run, options)
     else:
@@ -161,6 +171,7 @@ def assemble(
             "sample_stats": stats,
             "log_likelihood": pointwise(spec, layout, posterior),
             "constant_data": panel,
+            "start": remember(labels(spec, layout), flat),
         }
     )
     tree.attrs = {
@@ -197,20 +208,28 @@ def _posterior(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Datas
     return xr.Dataset(variables, coords)
 
 
+def _recall(start: xr.DataTree, spec: Spec, panel: xr.Dataset) -> Start:
+    return recall(start["start"].to_dataset(), labels(spec, lay_out(spec, panel)))
+
+
 def _sample_nutpie(
-    target: LogPosterior, run: Mapping[str, Any], options: Mapping[str, Any]
+    target: LogPosterior,
+    run: Mapping[str, Any],
+    options: Mapping[str, Any],
+    start: Start | None,
 ) -> tuple[Array, xr.Dataset]:
     # The first call links the code; done here, it is not done once in every thread.
     target(np.zeros(target.size))
     compiled = from_pyfunc(
         ndim=target.size,
-        make_logp_fn=lambda: target,
+        make_logp_fn=lambda: target if start is None else start.whiten(target),
         make_expand_fn=lambda *_: lambda flat: {"raw": flat},
         expanded_dtypes=[np.dtype("float64")],
         expanded_shapes=[(target.size,)],
         expanded_names=["raw"],
         dims={"raw": ("variable",)},
         coords={"variable": np.arange(target.size)},
+        make_initial_point_fn=None if start is None else start.initial,
     )
     options = {"adaptation": _ADAPTATION} | dict(options)
     tree = nutpie.sample(
@@ -223,7 +242,9 @@ def _sample_nutpie(
         save_warmup=False,
         **options,
     )
-    return tree["posterior"]["raw"].values, _statistics(tree["sample_stats"].to_dataset())
+    flat = tree["posterior"]["raw"].values
+    stats = _statistics(tree["sample_stats"].to_dataset())
+    return (flat, stats) if start is None else (start.colour(flat), stats)
 
 
 def _sample_pymc(

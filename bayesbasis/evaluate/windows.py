@@ -1,0 +1,277 @@
+"""One window of a backtest: learn from what was known, forecast, score; and a block of them."""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import bayesbasis
+from bayesbasis.data.panel import known_at, panel_hash, select
+from bayesbasis.evaluate.baselines import Baseline, forecast_baseline
+from bayesbasis.evaluate.future import leave_future_out
+from bayesbasis.evaluate.scores import energy_score, score
+from bayesbasis.forecast.paths import forecast
+from bayesbasis.inference.diagnostics import diagnose
+from bayesbasis.inference.posterior import log_posterior
+from bayesbasis.inference.sampling import fit
+from bayesbasis.inference.storage import save
+from bayesbasis.model.cards import write_card
+from bayesbasis.model.spec import Spec
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far to look, and how hard.
+
+    Parameters
+    ----------
+    horizon : numpy.timedelta64
+        How far to forecast.
+    draws, chains : int
+        Posterior draws kept per chain, and chains; each draw is one path.
+    tune, warm_tune : int
+        Tuning of a fit from scratch, and of one that starts from the one before.
+    history : numpy.timedelta64 or None
+        Learn from no quotes older than this; from all if None.
+    seed : int
+        Seed of everything.
+    """
+
+    horizon: np.timedelta64
+    draws: int
+    chains: int
+    tune: int
+    warm_tune: int
+    history: np.timedelta64 | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Origins that share the fit made at the first of them.
+
+    Parameters
+    ----------
+    origins : tuple of numpy.datetime64
+        In order.
+    ends : tuple of numpy.datetime64
+        Where each window's one-step densities end: at the next origin or the horizon.
+    """
+
+    origins: tuple[np.datetime64, ...]
+    ends: tuple[np.datetime64, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Spans of one model that hang together: each fit starts from the one before.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model in the result.
+    model : Spec or Baseline
+        What forecasts.
+    panel : xarray.Dataset
+        All quotes.
+    spans : tuple of Span
+        In order.
+    effort : Effort
+        How far to look, and how hard.
+    folder : str or None
+        Where finished windows are kept.
+    """
+
+    name: str
+    model: Spec | Baseline
+    panel: xr.Dataset
+    spans: tuple[Span, ...]
+    effort: Effort
+    folder: str | None
+
+    @property
+    def size(self) -> int:
+        """Number of windows."""
+        return sum(len(span.origins) for span in self.spans)
+
+
+def windows_of(block: Block) -> Iterator[xr.DataTree]:
+    """Yield the windows of a block, those on disk as they are, the others as they are done."""
+    previous, before = None, ""
+    for span in block.spans:
+        # Made when a window needs it: a span that is on disk needs none.
+        learn = cache(lambda span=span, previous=previous: _fit(block, span, previous))
+        windows = []
+        for origin, end in zip(span.origins, span.ends, strict=True):
+            key = _key(block, span, origin, end, before)
+            window = _read(block.folder, key)
+            if window is None:
+                window = _attempt(block, origin, end, learn)
+                _write(block.folder, key, window)
+            windows.append(window)
+            yield window
+        ended_well = not windows[0].attrs["error"] and isinstance(block.model, Spec)
+        previous = windows[0] if ended_well else None
+        before = _key(block, span, span.origins[0], span.ends[0], before) if ended_well else ""
+
+
+def _attempt(
+    block: Block, origin: np.datetime64, end: np.datetime64, learn: Callable[[], xr.DataTree]
+) -> xr.DataTree:
+    started = time.perf_counter()
+    # A window that fails is recorded, not fatal.
+    try:
+        if isinstance(block.model, Spec):
+            window = _of_model(block, origin, end, learn())
+        else:
+            window = _of_baseline(block, block.model, origin)
+    except Exception as error:
+        window = xr.DataTree()
+        window.attrs = {"error": " ".join(str(error).split()) or type(error).__name__}
+    attrs = {"model": block.name, "origin": str(origin), "error": "", "peak_mb": _peak_mb()}
+    attrs["window_s"] = time.perf_counter() - started
+    window.attrs = attrs | window.attrs
+    return window
+
+
+def _of_model(
+    block: Block, origin: np.datetime64, end: np.datetime64, tree: xr.DataTree
+) -> xr.DataTree:
+    seed, known = _seed(block.effort.seed, origin), known_at(block.panel, origin)
+    paths = forecast(tree, origin, times=_times(block, origin), seed=seed, panel=known)
+    window = _scored(paths, block.panel)
+    elpd = leave_future_out(tree, block.panel, end, seed=seed)
+    window["elpd"] = xr.DataTree(elpd.to_dataset())
+    window["start"] = xr.DataTree(tree["start"].to_dataset())
+    diagnosis = diagnose(tree)
+    window.attrs = {
+        "fit_s": tree.attrs["wall_time_s"],
+        "compile_s": tree.attrs["compile_s"],
+        "warm": tree.attrs["warm"],
+        "r_hat": float(diagnosis.table["r_hat"].max()),
+        "ess_bulk": float(diagnosis.table["ess_bulk"].min()),
+        "divergences": diagnosis.divergences,
+    }
+    return window
+
+
+def _of_baseline(block: Block, baseline: Baseline, origin: np.datetime64) -> xr.DataTree:
+    paths = forecast_baseline(
+        baseline,
+        _history(block, origin),
+        origin,
+        _times(block, origin),
+        seed=_seed(block.effort.seed, origin),
+        draws=block.effort.draws * block.effort.chains,
+    )
+    return _scored(paths, block.panel)
+
+
+def _scored(paths: xr.Dataset, panel: xr.Dataset) -> xr.DataTree:
+    """Keep the scores of what was quoted, a point a quote."""
+    scores = score(paths, panel)
+    scores = scores.assign_coords(step=np.arange(scores.sizes["step"]))
+    points = scores.stack(point=("contract", "step"), create_index=False)
+    points = points.reset_coords("regime") if "regime" in points else points.assign(regime=np.nan)
+    points = points.isel(point=np.flatnonzero(np.isfinite(points["outcome"].values)))
+    energy = energy_score(paths, panel)
+    curve = energy.assign_coords(curve_time=("step", paths["time"].max("contract").values))
+    curve = curve.stack(curve=("underlying", "step"), create_index=False).dropna("curve")
+    curve = curve.rename(underlying="curve_underlying")
+    return xr.DataTree.from_dict({"points": points, "curve": curve.to_dataset(name="energy")})
+
+
+def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
+    assert isinstance(block.model, Spec)
+    effort, origin = block.effort, span.origins[0]
+    known = _history(block, origin)
+    started = time.perf_counter()
+    # Once a card and process; after that it costs nothing.
+    target = log_posterior(block.model, known)
+    target(np.zeros(target.size))
+    compiled = time.perf_counter() - started
+    tree = fit(
+        block.model,
+        known,
+        draws=effort.draws,
+        chains=effort.chains,
+        tune=effort.tune if previous is None else effort.warm_tune,
+        seed=_seed(effort.seed, origin),
+        start=previous,
+        progress=False,
+    )
+    tree.attrs |= {"compile_s": compiled, "warm": int(previous is not None)}
+    return tree
+
+
+def _history(block: Block, origin: np.datetime64) -> xr.Dataset:
+    """Quotes to learn from."""
+    known = known_at(block.panel, origin)
+    if block.effort.history is None:
+        return known
+    return select(known, known["time"].values > origin - block.effort.history)
+
+
+def _times(block: Block, origin: np.datetime64) -> Any:
+    """When the market was open after the origin; that much of the future is on every calendar."""
+    time = np.unique(block.panel["time"].values)
+    return time[(time > origin) & (time <= origin + block.effort.horizon)]
+
+
+def _seed(seed: int, origin: np.datetime64) -> int:
+    """Seed of one window: the same whatever other windows there are."""
+    moment = int(origin.astype("datetime64[ns]").astype(np.int64))
+    return int(np.random.SeedSequence([seed, moment]).generate_state(1)[0])
+
+
+def _key(block: Block, span: Span, origin: np.datetime64, end: np.datetime64, before: str) -> str:
+    """Name of a window on disk: all that its numbers depend on."""
+    model = block.model
+    seen = known_at(block.panel, max(end, origin + block.effort.horizon))
+    parts = {
+        "format": _FORMAT,
+        "version": bayesbasis.__version__,
+        "model": write_card(model) if isinstance(model, Spec) else repr(model),
+        "panel": panel_hash(seen),
+        "fitted_at": span.origins[0],
+        "origin": origin,
+        "end": end,
+        "before": before,
+        **asdict(block.effort),
+    }
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
+
+
+def _read(folder: str | None, key: str) -> xr.DataTree | None:
+    path = Path(folder or "") / f"{key}.nc"
+    if folder is None or not path.is_file():
+        return None
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        return tree.load()
+
+
+def _write(folder: str | None, key: str, window: xr.DataTree) -> None:
+    """Keep a window that ended well; one that failed gets another chance in the next run."""
+    if folder is None or window.attrs["error"]:
+        return
+    save(window, Path(folder) / f"{key}.nc")
+
+
+def _peak_mb() -> float:
+    """Most memory this process has held, MB; unknown on Windows."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource  # noqa: PLC0415
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
