@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayesbasis.data.panel import known_at
+from bayesbasis.data.panel import known_at, select
 from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import lay_out
@@ -43,37 +43,45 @@ def leave_future_out(
     Bürkner, Gabry & Vehtari (2020), doi 10.1080/00949655.2020.1783262.
     """
     spec = read_card(fit.attrs["card"])
-    learned = fit["constant_data"].to_dataset()["time"].values.max()
-    later = known_at(panel, end)
-    posterior = _with_listings(fit["posterior"].to_dataset(), later, seed)
-    density = pointwise(spec, lay_out(spec, later), posterior)["basis"]
+    fitted = fit["constant_data"].to_dataset()
+    later = _of_underlyings(known_at(panel, end), fitted["underlying"].values)
+    quantity = spec.equilibrium.quantity
+    posterior = _with_listings(fit["posterior"].to_dataset(), quantity, later, seed)
+    density = pointwise(spec, lay_out(spec, later, fitted), posterior)["basis"]
+    learned = fitted["time"].values.max()
     new = density.isel(event=np.flatnonzero(density["event_time"].values > learned))
     # Underlyings stand one after another; quotes come in order of time.
     new = new.isel(event=np.argsort(new["event_time"].values, kind="stable"))
     stacked = new.stack(sample=("chain", "draw")).transpose("sample", "event")
-    total = logsumexp(np.cumsum(stacked.values, axis=0 + 1), axis=0) - np.log(len(stacked))
+    total = logsumexp(np.cumsum(stacked.values, axis=1), axis=0) - np.log(len(stacked))
     attrs = {"units": "1", "long_name": "log predictive density of the quotes of an event"}
     own = {name: new[name] for name in ("event_time", "event_underlying", "event_size")}
     return xr.DataArray(np.diff(total, prepend=0.0), own, ("event",), "elpd", attrs)
 
 
-def _with_listings(posterior: xr.Dataset, panel: xr.Dataset, seed: int) -> xr.Dataset:
-    """Draw the carry of contracts that the fit does not know from its population."""
+def _of_underlyings(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:
+    """Leave out what the fit knows nothing of."""
+    known = np.isin(panel["underlying"].values, names)
+    return select(panel, known[panel["contract_index"].values])
+
+
+def _with_listings(
+    posterior: xr.Dataset, quantity: str, panel: xr.Dataset, seed: int
+) -> xr.Dataset:
+    """Draw the carry, or level, of contracts that the fit does not know from its population."""
     names = panel["contract"].values.astype(str)
-    known = posterior["contract"].values.astype(str)
-    own = posterior["carry"].transpose("chain", "draw", "contract").values
-    normal = np.random.default_rng(seed).standard_normal((*own.shape[:2], len(names)))
-    centre = posterior["carry_mean"].values[..., None] + np.zeros(len(names))
+    place = {name: row for row, name in enumerate(posterior["contract"].values.astype(str))}
+    fitted = posterior[quantity].transpose("chain", "draw", "contract").values
+    normal = np.random.default_rng(seed).standard_normal((*fitted.shape[:2], len(names)))
+    own = posterior[f"{quantity}_between_contracts"].values[..., None] * normal
+    own += posterior[f"{quantity}_mean"].values[..., None]
     for level in ("venue", "underlying"):
-        if f"carry_{level}" in posterior:
+        if f"{quantity}_{level}" in posterior:
             labels = posterior[level].values.astype(str).tolist()
             members = [labels.index(str(name)) for name in panel[level].values]
-            centre += (
-                posterior[f"carry_{level}"].transpose("chain", "draw", level).values[..., members]
-            )
-    carry = centre + posterior["carry_between_contracts"].values[..., None] * normal
-    place = {name: row for row, name in enumerate(known)}
+            offset = posterior[f"{quantity}_{level}"].transpose("chain", "draw", level)
+            own += offset.values[..., members]
     seen = np.array([name in place for name in names])
-    carry[..., seen] = own[..., [place[name] for name in names[seen]]]
-    rest = posterior.drop_dims("contract")
-    return rest.assign(carry=(("chain", "draw", "contract"), carry)).assign_coords(contract=names)
+    own[..., seen] = fitted[..., [place[name] for name in names[seen]]]
+    rest = posterior.drop_dims("contract").assign_coords(contract=names)
+    return rest.assign({quantity: (("chain", "draw", "contract"), own)})

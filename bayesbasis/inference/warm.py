@@ -56,7 +56,7 @@ class Start:
 
 
 def labels(spec: Spec, layout: Layout) -> list[str]:
-    """Name of every entry of the flat vector, such as ``carry_raw[BTC-26MAR21]``."""
+    """Name of every entry of the flat vector, such as ``contract_raw[BTC-26MAR21]``."""
     named = []
     for name, dims in raw_variables(spec, layout.levels).items():
         members = product(*(layout.coords[dim] for dim in dims))

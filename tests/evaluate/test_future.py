@@ -22,7 +22,7 @@ def test_densities_sum_to_the_joint_density_of_the_window(fitted, market, spec):
     later = bb.known_at(market, end)
     known = fitted["posterior"].to_dataset()
     assert later["contract"].values.tolist() == known["contract"].values.tolist()
-    density = pointwise(spec, lay_out(spec, later), known)["basis"]
+    density = pointwise(spec, lay_out(spec, later, bb.known_at(market, ORIGIN)), known)["basis"]
     new = density.where(density["event_time"] > np.datetime64(ORIGIN), 0.0)
     total = new.sum("event").values.ravel()
     np.testing.assert_allclose(elpd.sum(), logsumexp(total) - np.log(len(total)))
@@ -33,7 +33,9 @@ def test_densities_sum_to_the_joint_density_of_the_window(fitted, market, spec):
 def test_the_first_density_is_that_of_the_posterior_mean(fitted, market, spec):
     elpd = leave_future_out(fitted, market, END, seed=1)
     later = bb.known_at(market, "2022-10-11")
-    density = pointwise(spec, lay_out(spec, later), fitted["posterior"].to_dataset())["basis"]
+    density = pointwise(
+        spec, lay_out(spec, later, bb.known_at(market, ORIGIN)), fitted["posterior"].to_dataset()
+    )["basis"]
     last = density.isel(event=-1).values.ravel()
     np.testing.assert_allclose(elpd[0], logsumexp(last) - np.log(len(last)))
 

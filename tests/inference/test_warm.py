@@ -10,7 +10,7 @@ from bayesbasis.model.layout import lay_out
 def test_labels_name_every_entry_of_the_vector(spec, market_panel):
     names = labels(spec, lay_out(spec, market_panel))
     assert len(names) == len(set(names)) == log_posterior(spec, market_panel).size
-    assert f"carry_raw[{market_panel['contract'].values[1]}]" in names
+    assert f"contract_raw[{market_panel['contract'].values[1]}]" in names
     assert {"stay_offset_raw[BTC,2]", "noise_raw[]"} <= set(names)
 
 
