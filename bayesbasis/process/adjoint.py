@@ -86,32 +86,47 @@ def _chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
     """Slope by the generators, from expected moves between regimes over every distinct gap."""
-    count = p.scale.shape[1]
-    moves = np.zeros((len(s.gap_length), count, count))
-    starts, transposed = np.zeros((len(p.rates), count)), np.empty((count, count))
-    for t in range(len(s.event_start)):
-        for k in range(count):
-            weight = states.ratio[t, k] * future[t, k]
-            if s.gap[t] < 0:
-                starts[s.chain[t], k] += weight
-                continue
-            for j in range(count):
-                moves[s.gap[t], j, k] += states.filtered[t - 1, j] * weight
+    rates, by_rates = p.rates, gradient.rates
+    moves, starts = _expected_moves(s, p, states, future)
     # The adjoint of the exponential along G is its derivative along G at the transpose.
-    for g in range(len(s.gap_length)):
+    transposed = np.empty_like(rates[0])
+    for g in range(len(moves)):
         c = s.gap_chain[g]
-        for j in range(count):
+        for j in range(len(transposed)):
+            for k in range(len(transposed)):
+                transposed[k, j] = rates[c, j, k]
+        _add(exponential(transposed, moves[g], s.gap_length[g])[1], by_rates[c])
+    for c in range(len(rates)):
+        _add(stationary_adjoint(rates[c], starts[c]), by_rates[c])
+
+
+@kernel()
+def _add(matrix: Array, out: Array) -> None:
+    """Add a matrix to ``out``; the array expression would cost the compiler half a second."""
+    for j in range(len(matrix)):
+        for k in range(len(matrix)):
+            out[j, k] += matrix[j, k]
+
+
+@kernel(fastmath={"contract"})
+def _expected_moves(
+    s: Schedule, p: Parameters, states: States, future: Array
+) -> tuple[Array, Array]:
+    """Slopes by the transition matrices, (gap, regime, regime), and by how chains start."""
+    gap, filtered, ratio = s.gap, states.filtered, states.ratio
+    events, count = filtered.shape
+    moves, starts = np.zeros((len(s.gap_length), count, count)), np.zeros((len(p.rates), count))
+    for t in range(events):
+        if gap[t] < 0:
             for k in range(count):
-                transposed[k, j] = p.rates[c, j, k]
-        slope = exponential(transposed, moves[g], s.gap_length[g])[1]
-        for j in range(count):
-            for k in range(count):
-                gradient.rates[c, j, k] += slope[j, k]
-    for c in range(len(p.rates)):
-        slope = stationary_adjoint(p.rates[c], starts[c])
-        for j in range(count):
-            for k in range(count):
-                gradient.rates[c, j, k] += slope[j, k]
+                starts[s.chain[t], k] += ratio[t, k] * future[t, k]
+            continue
+        g, before = np.uintp(gap[t]), np.uintp(t - 1)
+        for k in range(count):
+            weight = ratio[t, k] * future[t, k]
+            for j in range(count):
+                moves[g, j, k] += filtered[before, j] * weight
+    return moves, starts
 
 
 @kernel(fastmath={"contract"})
@@ -119,30 +134,34 @@ def _event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
     """Slope by ``Q`` of every event, shape (event,); adds those by scale and tail."""
-    count, gaussian = p.scale.shape[1], p.tail[0] == inf
-    constant_tail = normaliser(p.tail, p.correlation, largest_event(s))[1]
-    by_distance = np.zeros(len(s.event_start))
-    inverse = np.empty_like(p.scale)
-    for u in range(len(p.scale)):
+    event_start, event_stop, group = s.event_start, s.event_stop, s.group
+    tail, scale, by_scale, by_tail = p.tail, p.scale, gradient.scale, gradient.tail
+    filtered, misfit, distance = states.filtered, states.misfit, states.distance
+    groups, count = scale.shape
+    gaussian = tail[0] == inf
+    constant = normaliser(tail, p.correlation, largest_event(s))[1]
+    by_distance, inverse = np.empty(len(event_start)), np.empty((groups, count))
+    for u in range(groups):
         for k in range(count):
-            inverse[u, k] = 1.0 / (p.scale[u, k] * p.scale[u, k])
-    for t in range(len(s.event_start)):
-        start = s.event_start[t]
-        u, n = s.group[start], s.event_stop[t] - start
-        nu, by_tail = p.tail[u], constant_tail[u, n]
+            inverse[u, k] = 1.0 / (scale[u, k] * scale[u, k])
+    for t in range(len(event_start)):
+        start = event_start[t]
+        u, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
+        nu, tail_slope, distance_slope = tail[u], constant[u, n], 0.0
         for k in range(count):
-            weight = states.filtered[t, k] * future[t, k]
-            x = states.distance[t] * inverse[u, k]
+            weight = filtered[t, k] * future[t, k]
+            x = distance[t] * inverse[u, k]
             slope = -0.5
             if not gaussian:
                 slope = -0.5 * (nu + n) / (nu + x)
-                by_tail -= weight * (0.5 * states.misfit[t, k] + slope * x / nu)
-            by_distance[t] += weight * slope * inverse[u, k]
-            gradient.scale[u, k] -= weight * (n + 2.0 * slope * x)
-        gradient.tail[u] += by_tail
-    for u in range(len(p.scale)):
+                tail_slope -= weight * (0.5 * misfit[t, k] + slope * x / nu)
+            distance_slope += weight * slope * inverse[u, k]
+            by_scale[u, k] -= weight * (n + 2.0 * slope * x)
+        by_distance[t] = distance_slope
+        by_tail[u] += tail_slope
+    for u in range(groups):
         for k in range(count):
-            gradient.scale[u, k] /= p.scale[u, k]
+            by_scale[u, k] /= scale[u, k]
     return by_distance
 
 
@@ -151,24 +170,28 @@ def _kalman_adjoint(
     s: Schedule, p: Parameters, states: States, by_distance: Array, gradient: Parameters
 ) -> None:
     """Carry the slopes by ``Q`` back through the shocks and the Kalman recursion."""
-    constant_slope = normaliser(p.tail, p.correlation, largest_event(s))[2]
-    level, spread = np.zeros_like(p.deviation), np.zeros_like(p.deviation)
-    for t in range(len(s.event_start) - 1, -1, -1):
+    previous, step, group, phis, variances = s.previous, s.step, s.group, p.phi, p.variance
+    levels, spreads, shocks, roots = states.level, states.spread, states.shock, states.root
+    by_deviation, by_phi, by_variance = gradient.deviation, gradient.phi, gradient.variance
+    constant = normaliser(p.tail, p.correlation, largest_event(s))[2]
+    level, spread = np.zeros(len(previous)), np.zeros(len(previous))
+    for t in range(len(by_distance) - 1, -1, -1):
         start, stop = s.event_start[t], s.event_stop[t]
-        u, n = s.group[start], stop - start
+        u, n = group[start], stop - start
         f, rho = p.noise[u], p.correlation[u]
         # Q = (S2 - c S1²) / (1 - ρ) with c = ρ / (1 + ρ (n-1)), and dc/dρ = 1 / (1 + ρ (n-1))².
-        mean = states.total[t] / (1.0 + rho * (n - 1))
+        mean, factor, by_noise = 0.0, 2.0 * by_distance[t], 0.0
         if n > 1:
-            within = by_distance[t] * (states.distance[t] - mean * mean) / (1.0 - rho)
-            gradient.correlation[u] += constant_slope[u, n] + within
-        factor, centre, by_noise = 2.0 * by_distance[t] / (1.0 - rho), rho * mean, 0.0
+            mean, factor = states.total[t] / (1.0 + rho * (n - 1)), factor / (1.0 - rho)
+            within = 0.5 * factor * (states.distance[t] - mean * mean)
+            gradient.correlation[u] += constant[u, n] + within
+        centre = rho * mean
         for j in range(np.uintp(n)):
             i = np.uintp(stop) - np.uintp(1) - j
-            before, step = np.uintp(s.previous[i]), np.uintp(s.step[i])
-            root, shock, phi = states.root[i], states.shock[i], p.phi[step]
-            precision = root * root
-            gain = (phi * phi * states.spread[before] + p.variance[step]) * precision
+            before, move = np.uintp(previous[i]), np.uintp(step[i])
+            root, shock, phi = roots[i], shocks[i], phis[move]
+            precision, square = root * root, phi * phi
+            gain = (square * spreads[before] + variances[move]) * precision
             by_shock = factor * (shock - centre)
             by_gain = level[i] * shock + spread[i] * f * root
             by_innovation = by_shock * root + level[i] * gain
@@ -176,13 +199,12 @@ def _kalman_adjoint(
             by_mean = level[i] - by_innovation
             by_predicted = by_spread + by_gain * f * precision * root
             by_noise += spread[i] * gain + by_spread - by_gain * gain * root
-            gradient.deviation[i] = by_innovation
-            gradient.phi[step] += by_mean * states.level[before]
-            gradient.phi[step] += 2.0 * phi * states.spread[before] * by_predicted
-            gradient.variance[step] += by_predicted
+            by_deviation[i] = by_innovation
+            by_phi[move] += by_mean * levels[before] + 2.0 * phi * spreads[before] * by_predicted
+            by_variance[move] += by_predicted
             level[before] = phi * by_mean
-            spread[before] = phi * phi * by_predicted
+            spread[before] = square * by_predicted
         gradient.noise[u] += by_noise
     for i in s.first:
-        gradient.deviation[i] = level[i]
-        gradient.noise[s.group[i]] += spread[i]
+        by_deviation[i] = level[i]
+        gradient.noise[group[i]] += spread[i]

@@ -143,7 +143,7 @@ class States(NamedTuple):
     log_density: Array
 
 
-@kernel(fastmath={"contract"}, inline="always")
+@kernel(fastmath={"contract"})
 def forward(s: Schedule, p: Parameters, table: Array) -> States:
     """Filter deviations and regimes, and score every event.
 
@@ -185,27 +185,32 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     Returns what an event's log density shares between regimes, shape (event,), less the logarithm
     of ``Π 1/√S``: that product is left in ``log_density``, where it costs no logarithm of its own.
     """
+    # Whatever a loop reads gets a name first: each look into a tuple costs the compiler its time.
+    previous, step, group = s.previous, s.step, s.group
+    deviation, phis, variances = p.deviation, p.phi, p.variance
+    level, spread, shocks, roots = states.level, states.spread, states.shock, states.root
     for i in s.first:
-        states.level[i], states.spread[i] = p.deviation[i], p.noise[s.group[i]]
+        level[i], spread[i] = deviation[i], p.noise[group[i]]
     constant = normaliser(p.tail, p.correlation, largest_event(s))[0]
     shared = np.empty(len(s.event_start))
-    for t in range(len(s.event_start)):
+    for t in range(len(shared)):
         start, stop = s.event_start[t], s.event_stop[t]
-        u, n = s.group[start], stop - start
+        u, n = group[start], stop - start
         f = p.noise[u]
         total, squares, product, overflow = 0.0, 0.0, 1.0, 0.0
         # Unsigned positions spare the check for negative ones at every access.
         for i in range(np.uintp(start), np.uintp(stop)):
-            before, step = np.uintp(s.previous[i]), np.uintp(s.step[i])
-            phi = p.phi[step]
-            mean = phi * states.level[before]
-            predicted = phi * phi * states.spread[before] + p.variance[step]
-            innovation, precision = p.deviation[i] - mean, 1.0 / (predicted + f)
+            before, move = np.uintp(previous[i]), np.uintp(step[i])
+            phi = phis[move]
+            mean = phi * level[before]
+            predicted = phi * phi * spread[before] + variances[move]
+            innovation, precision = deviation[i] - mean, 1.0 / (predicted + f)
             gain, root = predicted * precision, sqrt(precision)
-            states.level[i], states.spread[i] = mean + gain * innovation, f * gain
-            states.root[i], states.shock[i] = root, innovation * root
-            total += innovation * root
-            squares += innovation * innovation * precision
+            level[i], spread[i] = mean + gain * innovation, f * gain
+            shock = innovation * root
+            roots[i], shocks[i] = root, shock
+            total += shock
+            squares += shock * shock
             product *= root
             # A curve of very many contracts would overflow the product, or underflow it.
             if not 1e-100 < product < 1e100:
@@ -221,74 +226,96 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
 @kernel(fastmath={"contract"})
 def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
-    count = p.scale.shape[1]
-    log_scale, inverse = np.empty_like(p.scale), np.empty_like(p.scale)
-    for u in range(len(p.scale)):
+    event_start, event_stop, group = s.event_start, s.event_stop, s.group
+    scale, tail, distance = p.scale, p.tail, states.distance
+    misfit, ratio = states.misfit, states.ratio
+    groups, count = scale.shape
+    log_scale, inverse = np.empty((groups, count)), np.empty((groups, count))
+    gaussian = tail[0] == inf
+    for u in range(groups):
         for k in range(count):
-            log_scale[u, k] = log(p.scale[u, k])
-            inverse[u, k] = 1.0 / (p.scale[u, k] * p.scale[u, k])
-            if p.tail[u] < inf:
-                inverse[u, k] /= p.tail[u]
-    gaussian = p.tail[0] == inf
-    for t in range(len(s.event_start)):
-        u = s.group[s.event_start[t]]
+            log_scale[u, k] = log(scale[u, k])
+            inverse[u, k] = 1.0 / (scale[u, k] * scale[u, k])
+            if not gaussian:
+                inverse[u, k] /= tail[u]
+    offset = 0.0 if gaussian else 1.0
+    for t in range(len(event_start)):
+        u = np.uintp(group[np.uintp(event_start[t])])
         for k in range(count):
-            x = states.distance[t] * inverse[u, k]
-            states.misfit[t, k] = x if gaussian else 1.0 + x
+            misfit[t, k] = offset + distance[t] * inverse[u, k]
     if not gaussian:
-        log_in_place(states.misfit.ravel())
-    for t in range(len(s.event_start)):
-        start = s.event_start[t]
-        u, n = s.group[start], s.event_stop[t] - start
-        half = 0.5 if gaussian else 0.5 * (p.tail[u] + n)
+        log_in_place(misfit.ravel())
+    for t in range(len(event_start)):
+        start = event_start[t]
+        u, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
+        half = 0.5 if gaussian else 0.5 * (tail[u] + n)
         best = -inf
         for k in range(count):
-            score = -n * log_scale[u, k] - half * states.misfit[t, k]
-            states.ratio[t, k] = score
+            score = -n * log_scale[u, k] - half * misfit[t, k]
+            ratio[t, k] = score
             best = max(best, score)
         for k in range(count):
-            states.ratio[t, k] -= best
+            ratio[t, k] -= best
         shared[t] += best
-    exp_in_place(states.ratio.ravel())
+    exp_in_place(ratio.ravel())
 
 
 @kernel(fastmath={"contract"})
 def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
-    """Filter the regimes, normalised at every event so that nothing over- or underflows."""
-    count = p.scale.shape[1]
-    for t in range(len(s.event_start)):
-        density = 0.0
-        if s.gap[t] < 0:
-            first = stationary(p.rates[s.chain[t]])
-        for k in range(count):
-            if s.gap[t] < 0:
-                predicted = first[k]
-            else:
+    """Filter the regimes, normalised so that nothing over- or underflows."""
+    gap, filtered, ratio, log_density = s.gap, states.filtered, states.ratio, states.log_density
+    events, count = filtered.shape
+    sums, inverse = np.empty(events), 1.0
+    # What runs on from event to event is normalised afterwards, or before it gets too small: a
+    # division would stand in the way of every next event.
+    for t in range(events):
+        total = 0.0
+        if gap[t] < 0:
+            first, inverse = stationary(p.rates[s.chain[t]]), 1.0
+            for k in range(count):
+                filtered[t, k] = first[k] * ratio[t, k]
+                total += filtered[t, k]
+        else:
+            g, before = np.uintp(gap[t]), np.uintp(t - 1)
+            for k in range(count):
                 predicted = 0.0
                 for j in range(count):
-                    predicted += states.filtered[t - 1, j] * table[s.gap[t], j, k]
-            states.filtered[t, k] = predicted * states.ratio[t, k]
-            density += states.filtered[t, k]
-        inverse = 1.0 / density
+                    predicted += filtered[before, j] * table[g, j, k]
+                filtered[t, k] = predicted * ratio[t, k]
+                total += filtered[t, k]
+        log_density[t] *= total * inverse
+        factor = 1.0 / (total * inverse)
+        inverse = 1.0 / total
         for k in range(count):
-            states.filtered[t, k] *= inverse
-            states.ratio[t, k] *= inverse
-        states.log_density[t] *= density
+            ratio[t, k] *= factor
+        if total < 1e-20:
+            for k in range(count):
+                filtered[t, k] *= inverse
+            total, inverse = 1.0, 1.0
+        sums[t] = total
+    for t in range(events):
+        inverse = 1.0 / sums[t]
+        for k in range(count):
+            filtered[t, k] *= inverse
 
 
 @kernel(fastmath={"contract"})
 def backward(s: Schedule, table: Array, states: States) -> Array:
     """Run the chain backward: smoothed over filtered regime probabilities, (event, regime)."""
-    events, count = states.filtered.shape
-    future = np.empty((events, count))
-    for t in range(events, 0, -1):
-        ends = t == events or s.gap[t] < 0
+    gap, ratio = s.gap, states.ratio
+    events, count = ratio.shape
+    future, weight = np.ones((events, count)), np.empty(count)
+    for t in range(events - 1, 0, -1):
+        if gap[t] < 0:
+            continue
+        g, before = np.uintp(gap[t]), np.uintp(t - 1)
+        for k in range(count):
+            weight[k] = ratio[t, k] * future[t, k]
         for j in range(count):
-            future[t - 1, j] = 1.0 if ends else 0.0
-            if ends:
-                continue
+            total = 0.0
             for k in range(count):
-                future[t - 1, j] += table[s.gap[t], j, k] * states.ratio[t, k] * future[t, k]
+                total += table[g, j, k] * weight[k]
+            future[before, j] = total
     return future
 
 
