@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import pymc as pm
 import pytensor
 import xarray as xr
 from numpy.typing import NDArray
@@ -152,8 +153,31 @@ def _compile(
     spec: Spec, levels: Levels, example: _Example
 ) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
     model = build(spec, example.panel)
+    return compile_gradient(model, model.logp(vars=[*model.potentials, model["contract_raw"]]))
+
+
+def compile_gradient(
+    model: pm.Model, value: Any
+) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
+    """Compile a value of a model and its gradient, without the interpreter lock.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        All its data in containers.
+    value : TensorVariable
+        A scalar of the model.
+
+    Returns
+    -------
+    evaluate : callable
+        Of the variables, then the data.
+    names : _Names
+        Of both, in order.
+    dims : dict
+        Dims of each variable.
+    """
     variables = model.value_vars
-    value = model.logp(vars=[*model.potentials, model["contract_raw"]])
     outputs = [value, *pytensor.grad(value, variables)]
     shared = [
         x for x in pytensor.graph.traversal.graph_inputs(outputs)

@@ -135,7 +135,7 @@ def fit(
         raise ValueError(f"sampler backend {backend!r} takes no start; leave it out or use nutpie")
     if backend == "nutpie":
         warm = None if start is None else _recall(start, spec, panel)
-        flat, stats = _sample_nutpie(log_posterior(spec, panel), run, options, warm)
+        flat, stats = sample_nutpie(log_posterior(spec, panel), run, options, warm)
     elif backend in ("pymc", *_JAX_BACKENDS):
         flat, stats = _sample_pymc(spec, panel, backend, run, options)
     else:
@@ -179,7 +179,7 @@ def assemble(
         "card_name": spec.name,
         "data_hash": panel_hash(panel),
         "seed": seed,
-        "versions": json.dumps(_versions()),
+        "versions": json.dumps(versions()),
     }
     diagnosis: Diagnosis = diagnose(tree)
     tree.attrs["diagnosis"] = str(diagnosis)
@@ -212,12 +212,13 @@ def _recall(start: xr.DataTree, spec: Spec, panel: xr.Dataset) -> Start:
     return recall(start["start"].to_dataset(), labels(spec, lay_out(spec, panel)))
 
 
-def _sample_nutpie(
+def sample_nutpie(
     target: LogPosterior,
     run: Mapping[str, Any],
     options: Mapping[str, Any],
     start: Start | None,
 ) -> tuple[Array, xr.Dataset]:
+    """Run NUTS on a log density of a flat vector; draws (chain, draw, size) and statistics."""
     # The first call links the code; done here, it is not done once in every thread.
     target(np.zeros(target.size))
     compiled = from_pyfunc(
@@ -287,6 +288,7 @@ def _statistics(stats: xr.Dataset) -> xr.Dataset:
     return stats[list(kept)].rename({old: new for old, new in kept.items() if old != new})
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of this package and of those a fit depends on."""
     packages = ("pymc", "pytensor", "nutpie", "numpy", "numba", "xarray", "arviz")
     return {"bayesbasis": bayesbasis.__version__} | {name: version(name) for name in packages}
