@@ -164,7 +164,7 @@ def assemble(
         `time.perf_counter` at the start.
     """
     layout = lay_out(spec, panel)
-    posterior = _posterior(spec, layout, log_posterior(spec, panel).split(flat))
+    posterior = named_draws(spec, layout, log_posterior(spec, panel).split(flat))
     tree = xr.DataTree.from_dict(
         {
             "posterior": posterior,
@@ -187,7 +187,16 @@ def assemble(
     return tree
 
 
-def _posterior(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Dataset:
+def named_draws(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Dataset:
+    """Parameters with names, dims and units, given draws of what is sampled.
+
+    Parameters
+    ----------
+    spec, layout
+        The model, and the panel as it sees it.
+    raw : mapping of ndarray, shape (chain, draw, ...)
+        The variables of `raw_variables`.
+    """
     natural = parameters(
         spec, layout.levels, raw, layout.contract_underlying, layout.contract_venue, np
     )

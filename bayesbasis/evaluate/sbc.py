@@ -1,0 +1,219 @@
+"""Simulation-based calibration: the fit must find what the prior drew.
+
+Parameters are drawn from the prior of a card and quotes from the model given them; the posterior
+given those quotes must then hold each parameter at every probability as often as it says. A rank is
+how many posterior draws lie below the truth, and ranks are uniform if simulation, likelihood and
+sampler are all of one model.
+
+References
+----------
+Talts et al. (2018), arXiv 1804.06788; Modrák et al. (2023), doi 10.1214/23-BA1404, who add the
+likelihood itself to what is ranked.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.data.market import simulate_market
+from bayesbasis.data.panel import make_panel
+from bayesbasis.inference.diagnostics import diagnose
+from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.inference.prior import prior_draws
+from bayesbasis.inference.sampling import fit
+from bayesbasis.model.cards import write_card
+from bayesbasis.model.layout import lay_out
+from bayesbasis.model.spec import Spec
+from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.replication import replicate
+
+Array = NDArray[Any]
+
+LIKELIHOOD = "log likelihood"
+"""Name under which the likelihood of the data is ranked."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How large the markets are and how long each is sampled.
+
+    Parameters
+    ----------
+    quarters : int
+        Length of the market; two contracts are live at any time.
+    share : float
+        Share of days that are quoted, at random.
+    draws, tune, chains : int
+        Of every fit, at first.
+    target_accept : float
+        Of the sampler. Bold steps are cheap, and what they miss shows in the ranks.
+    ranked : int
+        Posterior draws that the truth is ranked among, spread evenly over the chains. A fit whose
+        smallest effective sample size is below this is done again.
+    doublings : int
+        How often at most a fit is done again, each time with twice the draws.
+    """
+
+    quarters: int = 4
+    share: float = 0.3
+    draws: int = 150
+    tune: int = 250
+    chains: int = 2
+    target_accept: float = 0.8
+    ranked: int = 31
+    doublings: int = 2
+
+
+def small_market(effort: Effort = Effort()) -> xr.Dataset:
+    """Panel of one underlying, quoted on random days: what the replications are laid out on."""
+    prices, _ = simulate_market(seed=1, underlyings=["BTC"], quarters=effort.quarters)
+    kept = np.random.default_rng(1).random(len(prices)) < effort.share
+    return make_panel(prices[kept])[0]
+
+
+def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, dict[str, Array]]:
+    """Draw parameters from the prior, and the quotes of a panel given them.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    panel : xarray.Dataset
+        Says who is quoted when.
+    seed : int or sequence of int
+        Seed of the replication.
+
+    Returns
+    -------
+    panel : xarray.Dataset
+        The same with other prices.
+    truth : dict of ndarray
+        Every quantity that is ranked, flat.
+    """
+    rng = np.random.default_rng(seed)
+    prior = prior_draws(spec, panel, draws=1, seed=int(rng.integers(2**32)))
+    layout = lay_out(spec, panel)
+    # Without a basis, deviations are fair values with the sign reversed.
+    bare = replace(layout, basis=np.zeros_like(layout.basis))
+    (p,) = filter_parameters(spec, bare, natural_draws(spec, prior))
+    deviation = replicate(layout.schedule, p, rng)
+    seen = layout.order >= 0
+    basis = np.empty(panel.sizes["obs"])
+    basis[layout.order[seen]] = (deviation - p.deviation)[seen]
+    value = sweep(layout.schedule, p._replace(deviation=deviation)).value
+    futures = panel["spot"] * np.exp(basis)
+    drawn = panel.assign(
+        basis=panel["basis"].copy(data=basis), futures=panel["futures"].copy(data=futures)
+    )
+    truth = {name: x[:, 0] for name, x in _flat(prior).items()}
+    return drawn, truth | {LIKELIHOOD: np.array([value])}
+
+
+def ranks_of(tree: xr.DataTree, truth: Mapping[str, Array], ranked: int) -> dict[str, int]:
+    """Rank the truth among draws of a fit, spread evenly over it."""
+    posterior = tree["posterior"].to_dataset()
+    likelihood = tree["log_likelihood"]["basis"].sum("event").values.reshape(1, -1)
+    quantities = _flat(posterior) | {LIKELIHOOD: likelihood}
+    total = likelihood.shape[1]
+    if total < ranked:
+        raise ValueError(f"a fit has {total} draws; ranks among {ranked} need at least as many")
+    chosen = np.linspace(0, total - 1, ranked).round().astype(int)
+    ranks = {}
+    for name, values in quantities.items():
+        for i, row in enumerate(values):
+            label = f"{name}[{i + 1}]" if len(values) > 1 else name
+            ranks[label] = int((row[chosen] < truth[name][i]).sum())
+    return ranks
+
+
+def calibrate(
+    spec: Spec, folder: Path, replications: int, *, seed: int = 1, effort: Effort = Effort()
+) -> Iterator[dict[str, Any]]:
+    """Run replications that a folder does not hold yet, and yield all of them.
+
+    Each is a file of its own, written whole or not at all, so a run that was cut off goes on where
+    it was; runs of another card, seed or effort live beside it.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    folder : Path
+        Where results are kept.
+    replications : int
+        How many.
+    seed : int
+        Seed of the run.
+    effort : Effort
+        Size of markets and fits.
+
+    Yields
+    ------
+    dict
+        ``ranks`` by quantity, ``divergences``, ``min_ess``, ``max_r_hat`` and ``seconds``.
+    """
+    place = folder / run_name(spec, seed, effort)
+    place.mkdir(parents=True, exist_ok=True)
+    panel = small_market(effort)
+    for number in range(replications):
+        file = place / f"{number:05d}.json"
+        if not file.is_file():
+            _write(file, _replicate(spec, panel, [seed, number], effort))
+        yield json.loads(file.read_text("utf-8"))
+
+
+def run_name(spec: Spec, seed: int, effort: Effort) -> str:
+    """Name of the folder of a run: the card's, and a hash of all that its results depend on."""
+    card = write_card(replace(spec, name="", summary=""))
+    text = json.dumps([card, seed, asdict(effort)])
+    return f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _replicate(spec: Spec, panel: xr.Dataset, seed: list[int], effort: Effort) -> dict[str, Any]:
+    started = perf_counter()
+    drawn, truth = replication(spec, panel, seed)
+    for doubling in range(effort.doublings + 1):
+        tree = fit(
+            spec,
+            drawn,
+            draws=effort.draws * 2**doubling,
+            tune=effort.tune,
+            chains=effort.chains,
+            seed=int(np.random.SeedSequence([*seed, doubling]).generate_state(1)[0]),
+            sampler={"target_accept": effort.target_accept},
+            progress=False,
+        )
+        table = diagnose(tree).table
+        if table["ess_bulk"].min() >= effort.ranked:
+            break
+    return {
+        "seed": seed,
+        "ranks": ranks_of(tree, truth, effort.ranked),
+        "divergences": int(tree["sample_stats"]["diverging"].sum()),
+        "min_ess": float(table["ess_bulk"].min()),
+        "max_r_hat": float(table["r_hat"].max()),
+        "seconds": perf_counter() - started,
+    }
+
+
+def _flat(draws: xr.Dataset) -> dict[str, Array]:
+    """Every element of every parameter, shape (element, draw)."""
+    stacked = {
+        str(name): x.transpose(..., "chain", "draw").values for name, x in draws.data_vars.items()
+    }
+    return {name: x.reshape(-1, x.shape[-2] * x.shape[-1]) for name, x in stacked.items()}
+
+
+def _write(file: Path, result: Mapping[str, Any]) -> None:
+    draft = file.with_name(f".{uuid4().hex}")
+    draft.write_text(json.dumps(result), encoding="utf-8")
+    draft.replace(file)

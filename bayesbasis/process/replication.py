@@ -1,0 +1,56 @@
+"""Quotes that a draw of parameters might have led to, on the schedule of a panel."""
+
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.process.filter import Parameters, Schedule, transitions
+from bayesbasis.process.regimes import stationary
+from bayesbasis.process.simulation import shared_shocks
+
+Array = NDArray[Any]
+
+
+def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
+    r"""Draw deviations from the very distribution that the filter scores.
+
+    Event by event: the regime moves on, the curve shares a shock, and every quote is its prediction
+    and an innovation,
+
+    .. math:: z = φ\hat z + σ_k \sqrt{S}\, ẽ,
+
+    from which the filter learns as it would from data.
+
+    Parameters
+    ----------
+    s : Schedule
+        The skeleton of the panel.
+    p : Parameters
+        One draw; of its deviations only those that open a contract are read.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray, shape (obs,)
+        Deviations as quoted, in order of events.
+    """
+    table = transitions(s, p)
+    level, spread, quote = p.deviation.copy(), p.noise[s.group], p.deviation.copy()
+    regime = 0
+    for t, (start, stop) in enumerate(zip(s.event_start, s.event_stop, strict=True)):
+        chances = stationary(p.rates[s.chain[t]]) if s.gap[t] < 0 else table[s.gap[t], regime]
+        regime = int((rng.random() > np.cumsum(chances)[:-1]).sum())
+        u, rows = s.group[start], slice(start, stop)
+        before, step = s.previous[rows], s.step[rows]
+        mean = p.phi[step] * level[before]
+        predicted = p.phi[step] ** 2 * spread[before] + p.variance[step]
+        total = predicted + p.noise[u]
+        shocks, root = shared_shocks(p.correlation[u : u + 1], p.tail[u : u + 1], stop - start, rng)
+        innovation = p.scale[u, regime] * np.sqrt(total) * (root * shocks)[0]
+        quote[rows] = mean + innovation
+        level[rows] = mean + predicted / total * innovation
+        spread[rows] = p.noise[u] * predicted / total
+    return quote
