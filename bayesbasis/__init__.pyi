@@ -21,6 +21,7 @@ from .forecast.convergence import convergence as convergence
 from .forecast.intervals import bands as bands
 from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast
+from .forecast.prior import prior_bands as prior_bands
 from .forecast.valuation import mispricing as mispricing
 from .inference.diagnostics import diagnose as diagnose
 from .inference.sampling import fit as fit

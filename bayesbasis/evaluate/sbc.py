@@ -121,7 +121,7 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
 def ranks_of(tree: xr.DataTree, truth: Mapping[str, Array], ranked: int) -> dict[str, int]:
     """Rank the truth among draws of a fit, spread evenly over it."""
     posterior = tree["posterior"].to_dataset()
-    likelihood = tree["log_likelihood"]["basis"].sum("event").values.reshape(1, -1)
+    likelihood = tree["log_likelihood"].to_dataset()["basis"].sum("event").values.reshape(1, -1)
     quantities = _flat(posterior) | {LIKELIHOOD: likelihood}
     total = likelihood.shape[1]
     if total < ranked:

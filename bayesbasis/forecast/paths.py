@@ -106,10 +106,10 @@ def forecast(
     """
     spec = read_card(fit.attrs["card"])
     quotes = fit["constant_data"].to_dataset() if panel is None else panel
-    start = _instant(quotes, origin)
+    start = origin_of(quotes, origin)
     _warn_of_hindsight(fit, start)
     known = known_at(quotes, start)
-    live = _live(known, start, contracts)
+    live = live_contracts(known, start, contracts)
     posterior = fit["posterior"].to_dataset()
     posterior = posterior if draws is None else thin(posterior, draws)
     posterior = posterior.isel(draw=np.repeat(np.arange(posterior.sizes["draw"]), repeats))
@@ -117,10 +117,9 @@ def forecast(
     state = states_at(fit, spec, known, posterior, start, rng)
     if regime is not None:
         state = replace(state, regime=_all_in(spec, regime, state.regime))
-    end = _end(known, live, start, horizon)
+    end = end_of(known, live, start, horizon)
     instants = grid(known, live, start, end) if times is None else ahead(times, start, end)
-    arrays = _simulate(spec, known, live, state, instants, rng)
-    paths = _dataset(known, live, instants, posterior, arrays)
+    paths = simulate_paths(spec, known, live, state, instants, posterior, rng)
     # An equilibrium that reads spot has paths of its own, of a spot that nobody can hold.
     if spot and not spec.equilibrium.reads_spot:
         # A stream of its own: paths of the basis are the same with and without spot.
@@ -141,7 +140,44 @@ def _all_in(spec: Spec, regime: int, drawn: Array) -> Array:
     return np.full_like(drawn, regime - 1)
 
 
-def _instant(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
+def simulate_paths(
+    spec: Spec,
+    known: xr.Dataset,
+    live: Array,
+    state: Origin,
+    times: Array,
+    draws: xr.Dataset,
+    rng: Generator,
+) -> xr.Dataset:
+    """Simulate from states at an origin.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    known : xarray.Dataset
+        Panel of the quotes known at the origin.
+    live : ndarray of int
+        Positions of the contracts to simulate.
+    state : Origin
+        What is known there, draw by draw.
+    times : ndarray of datetime64[ns], shape (step,)
+        The origin, and the grid after it.
+    draws : xarray.Dataset
+        What the states were made from, for its chains and draws.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `forecast`, without attrs.
+    """
+    return _dataset(known, live, times, draws, _simulate(spec, known, live, state, times, rng))
+
+
+def origin_of(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
+    """Instant of a forecast: the one given, or that of the last quote."""
     if origin is None:
         return quotes["time"].values.max().astype("datetime64[ns]")
     return instant(origin)
@@ -158,7 +194,9 @@ def _warn_of_hindsight(fit: xr.DataTree, start: np.datetime64) -> None:
         )
 
 
-def _live(known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None) -> Array:
+def live_contracts(
+    known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None
+) -> Array:
     """Positions of the contracts to forecast."""
     names = known["contract"].values.astype(str)
     alive = known["expiry"].values > start
@@ -178,9 +216,10 @@ def _live(known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | No
     return np.flatnonzero(np.isin(names, contracts))
 
 
-def _end(
+def end_of(
     known: xr.Dataset, live: Array, start: np.datetime64, horizon: str | np.timedelta64 | None
 ) -> np.datetime64:
+    """Last instant of a forecast: the last expiry, or the horizon if that comes first."""
     last = known["expiry"].values[live].max().astype("datetime64[ns]")
     if horizon is None:
         return last
