@@ -19,9 +19,11 @@ from .evaluate.scores import log_score as log_score
 from .evaluate.scores import score as score
 from .forecast.convergence import convergence as convergence
 from .forecast.intervals import bands as bands
+from .forecast.live import update as update
 from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast
 from .forecast.prior import prior_bands as prior_bands
+from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
 from .inference.diagnostics import diagnose as diagnose
 from .inference.sampling import fit as fit
@@ -33,6 +35,7 @@ from .model.cards import load_card as load_card
 from .model.cards import save_card as save_card
 from .model.graph import build as build
 from .model.spec import Spec as Spec
+from .report.page import write_report as write_report
 from .trade.book import book as book
 from .trade.book import trade_table as trade_table
 from .trade.carry import cash_and_carry as cash_and_carry
@@ -41,6 +44,7 @@ from .trade.costs import Fee as Fee
 from .trade.exits import When as When
 from .trade.liquidation import liquidation_price as liquidation_price
 from .trade.margins import margin as margin
+from .trade.orders import read_orders as read_orders
 from .trade.risk import risk_table as risk_table
 from .trade.sizing import growth_leverage as growth_leverage
 

@@ -1,4 +1,4 @@
-"""The command line: ``bayesbasis demo``, ``audit``, ``fit`` and ``forecast``.
+"""The command line: ``bayesbasis demo``, ``audit``, ``fit``, ``forecast``, and those of the desk.
 
 Results go to standard output, progress and complaints to standard error. Bad input ends in one line
 and exit code 2, work that failed in exit code 1. Commands import what they need when they run, so
@@ -301,3 +301,7 @@ def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
         raise FileNotFoundError(f"--out {out}: there is no folder {out.parent}; make it first")
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
+
+
+# The commands of the desk add themselves; they need what stands above.
+import bayesbasis.cli_desk  # noqa: E402

@@ -41,7 +41,8 @@ def test_prices_and_pictures_reach_no_pymc():
 import json, sys
 import bayesbasis as bb
 bb.make_panel, bb.simulate_market, bb.log_score
-import bayesbasis.report.figures, bayesbasis.report.tables
+import bayesbasis.report.figures, bayesbasis.report.tables, bayesbasis.report.desk
+bb.write_report, bb.cash_and_carry, bb.margin, bb.risk_table, bb.growth_leverage
 print(json.dumps(list(sys.modules)))
 """
     assert not {"pymc", "pytensor", "nutpie"} & set(json.loads(run_python(code)))

@@ -78,3 +78,48 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['regime']} ({row['probability']:.0%})",
         )
     return view
+
+
+def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
+    """Show what :func:`bayesbasis.report.tables.update_table` sums up.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        A row a contract.
+    origin : str
+        The last quote, ISO 8601.
+    prob : float
+        Probability of the band.
+
+    Returns
+    -------
+    rich.table.Table
+    """
+    view = Table(
+        "contract",
+        *("days", "basis", "fair", "next", "score", "P(rich)", "regime"),
+        title=f"Quotes up to {origin[:19].replace('T', ' ')} UTC",
+        caption=(
+            "basis, fair basis and band in bp; score: deviation in its usual spreads\n"
+            f"next: {prob:.0%} band of the next quote; regime 1: calmest"
+        ),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    view.columns[0].no_wrap = True
+    for column in view.columns[1:]:
+        column.justify = "right"
+    for row in table.to_dict("records"):
+        view.add_row(
+            row["contract"],
+            f"{row['days']:.1f}",
+            f"{row['basis']:.1f}",
+            f"{row['fair']:.1f}",
+            f"{row['lower']:.1f} to {row['upper']:.1f}",
+            f"{row['z_score']:+.2f}",
+            f"{row['rich']:.0%}",
+            f"{row['regime']} ({row['probability']:.0%})",
+        )
+    return view

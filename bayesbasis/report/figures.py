@@ -84,9 +84,9 @@ def plot_bands(
     for index, ax in enumerate(axes):
         one = bands.isel(contract=index)
         one = one.isel(step=np.flatnonzero(np.isfinite(one["tau"].values)))
-        _draw_bands(ax, one, x)
+        draw_bands(ax, one, x)
         if panel is not None:
-            _draw_quotes(ax, one, panel, x, history)
+            draw_quotes(ax, one, panel, x, history)
         _draw_horizontal(ax, x)
         days = one["tau"].values[0] * DAYS_PER_YEAR
         panel_title(ax, f"{one['contract'].item()}, {days:.0f} days left")
@@ -162,7 +162,8 @@ def plot_half_life(half_lives: xr.Dataset, *, prob: Sequence[float] = (0.5, 0.9)
     return figure
 
 
-def _draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
+def draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
+    """Draw the bands, median and fair basis of one contract, whose steps all have a time."""
     along = _along(one["time"].values, one["tau"].values, x)
     basis = one[["interval", "median"]] * BASIS_POINTS
     kind = {"hdi": "highest density", "eti": "forecast"}[one.attrs["interval_kind"]]
@@ -179,9 +180,10 @@ def _draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
     ax.axvline(along[0], color=GREY, linewidth=0.8)
 
 
-def _draw_quotes(
+def draw_quotes(
     ax: Axes, one: xr.Dataset, panel: xr.Dataset, x: Horizontal, history: float | None
 ) -> None:
+    """Draw what was quoted of one contract: a line up to its origin, dots after it."""
     names = panel["contract"].values[panel["contract_index"].values]
     quotes = panel.isel(obs=np.flatnonzero(names == one["contract"].item()))
     time, origin = quotes["time"].values, one["time"].values[0]

@@ -108,6 +108,36 @@ def bands_table(bands: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def update_table(now: xr.Dataset) -> pd.DataFrame:
+    """Sum up an update, a row a contract, the richest first.
+
+    Parameters
+    ----------
+    now : xr.Dataset
+        From :func:`bayesbasis.update`.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``contract``, ``days`` to expiry; ``basis``, ``fair``, and the band at the next step,
+        ``lower`` and ``upper``, in bp; ``z_score``, ``rich`` (probability), ``regime``, the most
+        probable one, and its ``probability``.
+    """
+    chance = now["regime_probability"].transpose("contract", "regime")
+    interval = now["interval"].isel(prob=-1, step=1)
+    table = {
+        "contract": now["contract"].values.astype(str),
+        "days": now["tau"].isel(step=0).values * DAYS_PER_YEAR,
+        **{name: now[name].values * BASIS_POINTS for name in ("basis", "fair")},
+        **{b: interval.sel(bound=b).values * BASIS_POINTS for b in ("lower", "upper")},
+        "z_score": now["z_score"].values,
+        "rich": now["rich"].values,
+        "regime": chance["regime"].values[chance.values.argmax(1)],
+        "probability": chance.values.max(1),
+    }
+    return pd.DataFrame(table).iloc[np.argsort(now["rank"].values)].reset_index(drop=True)
+
+
 def _last_basis(panel: xr.Dataset, contract: str, origin: np.datetime64) -> float:
     names = panel["contract"].values[panel["contract_index"].values]
     known = np.flatnonzero((names == contract) & (panel["time"].values <= origin))

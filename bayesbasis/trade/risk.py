@@ -45,10 +45,10 @@ def risk_table(
         ``expected_shortfall``, with Monte Carlo errors ``*_error``; ``contribution`` to the book's
         shortfall; ``drawdown``, mean and at the level (measure); ``under_water``, expected days
         below the highest equity so far; ``shortfall_by_regime`` (regime), given the regime at
-        entry. ``scenario_pnl``, ``scenario_value_at_risk`` and ``scenario_shortfall`` (scenario),
-        where there are some. ``parameter_share`` and its ``parameter_share_error``, the part of the
-        variance of P&L that comes from not knowing the parameters, where every draw of the
-        posterior has several paths: ``forecast(fit, repeats=...)``.
+        entry. ``scenario_pnl``, ``scenario_value_at_risk``, ``scenario_shortfall`` and
+        ``scenario_drawdown`` (mean), where there are scenarios (scenario). ``parameter_share`` and
+        its ``parameter_share_error``, the part of the variance of P&L that comes from not knowing
+        the parameters, where every draw has several paths: ``forecast(fit, repeats=...)``.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _days(trades: xr.Dataset) -> Array:
 def _scenarios(
     trades: xr.Dataset, scenarios: Mapping[str, xr.Dataset], level: float
 ) -> dict[str, tuple[tuple[str, ...], Array]]:
-    mean, risk, shortfall = [], [], []
+    mean, risk, shortfall, drops = [], [], [], []
     for name, stressed in scenarios.items():
         if stressed["trade"].values.tolist() != trades["trade"].values.tolist():
             raise ValueError(f"scenario {name!r} has other trades: put the same on stressed paths")
@@ -244,11 +244,13 @@ def _scenarios(
         mean.append(-loss.mean(0))
         risk.append(both[0])
         shortfall.append(both[1])
+        drops.append(_drawdowns(stressed)[0].mean(0))
     dims = ("scenario", "trade")
     return {
         "scenario_pnl": (dims, np.stack(mean)),
         "scenario_value_at_risk": (dims, np.stack(risk)),
         "scenario_shortfall": (dims, np.stack(shortfall)),
+        "scenario_drawdown": (dims, np.stack(drops)),
     }
 
 
@@ -266,6 +268,7 @@ def _dataset(
         "scenario_pnl": "mean profit in a scenario",
         "scenario_value_at_risk": "value at risk in a scenario",
         "scenario_shortfall": "expected shortfall in a scenario",
+        "scenario_drawdown": "mean drawdown in a scenario",
     }
     units = {"under_water": "day", "parameter_share": "1"}
     variables = {}

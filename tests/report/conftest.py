@@ -2,10 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+
+import bayesbasis as bb
+from bayesbasis.inference.posterior import log_posterior
+from bayesbasis.inference.sampling import assemble
+from bayesbasis.report.desk import desk
+from bayesbasis.trade.orders import Orders
 
 ORIGIN = np.datetime64("2024-03-01T08:00", "ns")
 DAY = np.timedelta64(1, "D").astype("timedelta64[ns]")
@@ -142,3 +152,42 @@ def make_market() -> Callable[..., Fitted]:
 @pytest.fixture(scope="session")
 def market(make_market) -> Fitted:
     return make_market(4)
+
+
+@pytest.fixture(scope="session")
+def report_prices() -> pd.DataFrame:
+    """One underlying, two contracts at a time."""
+    return bb.simulate_market(seed=1, underlyings=["BTC"], quarters=3)[0]
+
+
+@pytest.fixture(scope="session")
+def report_panel(report_prices) -> xr.Dataset:
+    panel, _ = bb.make_panel(report_prices)
+    return bb.known_at(panel, "2022-03-10")
+
+
+@pytest.fixture(scope="session")
+def fit(report_panel) -> xr.DataTree:
+    """A fit that nobody had to wait for: random draws around the centre of the priors."""
+    spec = bb.load_card("anchored-regimes")
+    size = log_posterior(spec, report_panel).size
+    flat = 0.3 * np.random.default_rng(0).standard_normal((2, 8, size))
+    stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 8), bool))})
+    return assemble(spec, report_panel, flat, stats, seed=0, started=perf_counter())
+
+
+@pytest.fixture(scope="session")
+def desk_found(fit) -> dict[str, Any]:
+    """All that the command line puts into a report, and a record that it does not."""
+    found = desk(fit, Orders(level=0.95), draws=16, repeats=20)
+    record = {
+        "predicted": ("bin", np.array([0.1, 0.5, 0.9])),
+        "realised": ("bin", np.array([0.2, 0.4, 0.95])),
+        "count": ("bin", np.array([5, 9, 20])),
+    }
+    return found | {"calibration": xr.Dataset(record)}
+
+
+@pytest.fixture(scope="session")
+def page(fit, desk_found, tmp_path_factory) -> Path:
+    return bb.write_report(tmp_path_factory.mktemp("report") / "report.html", fit=fit, **desk_found)

@@ -1,0 +1,123 @@
+"""Commands of the trading desk: ``bayesbasis report`` and ``bayesbasis watch``."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import bayesbasis as bb
+from bayesbasis.cli import Prices, Seed, Timezone, _require_place, app, progress, results, step
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_SUFFIXES = {"html": ".html", "md": ".md", "json": ".json"}
+
+Fit = Annotated[
+    Path,
+    typer.Option(metavar="FIT.nc", help="File that `bayesbasis fit` wrote.", show_default=False),
+]
+
+
+@app.command()
+def report(
+    fit: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FIT.nc", help="File that `bayesbasis fit` wrote.", show_default=False
+        ),
+    ],
+    trades: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TRADES.toml",
+            help="Trades, costs and limits; by default a cash and carry in every live contract.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where it goes.", show_default="report.html"),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(metavar="html|md|json", help="One page, Markdown, or for machines.")
+    ] = "html",
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PRICES", help="Newer prices than those of the fit.", show_default=False
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Instant of the report, UTC.", show_default="last quote"),
+    ] = None,
+    draws: Annotated[int, typer.Option(metavar="N", min=1, help="Posterior draws used.")] = 200,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Paths of each draw.")] = 20,
+    seed: Seed = 1,
+    timezone: Timezone = None,
+) -> None:
+    """Write a report: bands, mispricing, trades, risk, liquidation, diagnostics, provenance."""
+    from bayesbasis.report.desk import desk
+    from bayesbasis.trade.orders import Orders
+
+    if format not in _SUFFIXES:
+        raise ValueError(f"--format {format}: use {', '.join(_SUFFIXES)}")
+    target = Path(f"report{_SUFFIXES[format]}") if out is None else out
+    _require_place(target, (_SUFFIXES[format],))
+    orders = Orders() if trades is None else bb.read_orders(trades)
+    with step(f"read {fit}"):
+        tree = bb.load(fit)
+        panel = None if prices is None else _panel(prices, timezone)
+    with step("forecast, trade and stress"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = desk(
+            tree, orders, origin=origin, panel=panel, draws=draws, repeats=repeats, seed=seed
+        )
+    for said in dict.fromkeys(str(one.message) for one in caught):
+        progress.print(f"[yellow]note:[/] {said}", highlight=False)
+    with step(f"write {target}"):
+        bb.write_report(target, fit=tree, **found)
+
+
+@app.command()
+def watch(
+    prices: Prices,
+    fit: Fit,
+    every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Time between looks at the file.")
+    ] = 5.0,
+    looks: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Updates to show before leaving; 0: no end.")
+    ] = 0,
+    prob: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Probability of the bands.")
+    ] = 0.9,
+    seed: Seed = 1,
+    timezone: Timezone = None,
+) -> None:
+    """Read prices again whenever they change, and update states and bands without refitting."""
+    from bayesbasis.report.console import update_view
+    from bayesbasis.report.tables import update_table
+
+    tree, seen, shown = bb.load(fit), 0, 0
+    while True:
+        changed = prices.stat().st_mtime_ns
+        if changed != seen:
+            started = time.perf_counter()
+            now = bb.update(tree, _panel(prices, timezone), prob=prob, seed=seed)
+            took = time.perf_counter() - started
+            results.print(update_view(update_table(now), origin=now.attrs["origin"], prob=prob))
+            progress.print(f"[dim]updated in {took:.1f} s[/]", highlight=False)
+            seen, shown = changed, shown + 1
+        if looks and shown >= looks:
+            return
+        time.sleep(every)
+
+
+def _panel(prices: Path, timezone: str | None) -> xr.Dataset:
+    return bb.make_panel(bb.read_prices(prices, timezone=timezone))[0]

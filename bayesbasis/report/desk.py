@@ -1,0 +1,119 @@
+"""All that a desk's report says, from a fit and the trades to put on."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesbasis.forecast.convergence import convergence
+from bayesbasis.forecast.intervals import bands
+from bayesbasis.forecast.live import regime_now
+from bayesbasis.forecast.paths import forecast
+from bayesbasis.forecast.stress import shock
+from bayesbasis.forecast.valuation import mispricing
+from bayesbasis.trade.costs import BASIS_POINT
+from bayesbasis.trade.margins import margin
+from bayesbasis.trade.orders import Orders, put_on
+from bayesbasis.trade.risk import risk_table
+from bayesbasis.trade.sizing import growth_leverage
+
+
+def desk(
+    fit: xr.DataTree,
+    orders: Orders,
+    *,
+    origin: str | datetime | np.datetime64 | None = None,
+    panel: xr.Dataset | None = None,
+    draws: int = 200,
+    repeats: int = 20,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Compute what `write_report` takes besides the fit.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`.
+    orders : Orders
+        From `read_orders`.
+    origin : str or datetime, optional
+        Instant, UTC; by default that of the last quote.
+    panel : xarray.Dataset, optional
+        Newer quotes.
+    draws, repeats : int
+        Posterior draws, and paths of each.
+    seed : int
+        Seed of the forecasts.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of `write_report`.
+    """
+    say: dict[str, Any] = {"origin": origin, "panel": panel, "seed": seed, "draws": draws}
+    paths = forecast(fit, repeats=repeats, **say)
+    financing = orders.costs.financing
+    found = mispricing(fit, paths.attrs["origin"], panel=panel, financing=financing, seed=seed)
+    trades = put_on(paths, orders)
+    wildest = int(paths["regime"].max())
+    stressed = {"as it is": trades}
+    if wildest > 1:
+        wild = forecast(fit, repeats=repeats, regime=wildest, **say)
+        stressed[f"starts in regime {wildest}"] = put_on(wild, orders)
+    for sign, word in ((1, "up"), (-1, "down")):
+        moved = shock(paths, sign * BASIS_POINT * orders.shock_bp)
+        stressed[f"basis {word} {orders.shock_bp:g} bp at once"] = put_on(moved, orders)
+    dear = replace(orders.costs, financing=financing + orders.widening)
+    stressed[f"financing + {100 * orders.widening:g} %"] = put_on(paths, orders, dear)
+    return {
+        "bands": bands(paths, prob=(0.5, 0.9)),
+        "trades": trades,
+        "states": _regimes(paths),
+        "mispricing": found,
+        "convergence": convergence(paths, BASIS_POINT * orders.within_bp),
+        "risk": risk_table(trades, orders.level, scenarios=stressed),
+        "margin": _margins(paths, orders),
+        "growth": growth_leverage(trades),
+        "panel": panel,
+    }
+
+
+def _margins(paths: xr.Dataset, orders: Orders) -> xr.Dataset:
+    """Liquidation of every traded contract, as its first order trades it."""
+    each: dict[str, xr.Dataset] = {}
+    for order in orders.trades:
+        own = paths if order.contract is None else paths.sel(contract=[order.contract])
+        found = margin(
+            own,
+            order.direction,
+            kind=order.kind,
+            exit=order.exit,
+            maintenance=orders.maintenance,
+            alpha=orders.alpha,
+        )
+        for name in own["contract"].values.astype(str):
+            each.setdefault(name, found.sel(contract=[name]))
+    return xr.concat(
+        list(each.values()), dim="contract", data_vars="minimal", combine_attrs="override"
+    )
+
+
+def _regimes(paths: xr.Dataset) -> xr.Dataset:
+    """Regime of every underlying at the origin, laid out as `filter_states` does."""
+    chance = regime_now(paths)
+    names = paths["underlying"].values.astype(str)
+    first = np.unique(names, return_index=True)[1]
+    return xr.Dataset(
+        {
+            "regime_filtered": (
+                ("chain", "draw", "event", "regime"),
+                chance.values[None, None, first],
+            )
+        },
+        {
+            "regime": chance["regime"].values,
+            "event_underlying": ("event", names[first]),
+        },
+    )

@@ -1,0 +1,173 @@
+"""Orders: the trades of a book as a TOML file that people read and edit."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from bayesbasis.trade.book import book
+from bayesbasis.trade.carry import cash_and_carry
+from bayesbasis.trade.costs import BASIS_POINT, Costs, Fee
+from bayesbasis.trade.exits import When
+
+DAY_WORDS = "deviation_bp"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One trade, or one in every live contract.
+
+    Parameters
+    ----------
+    contract : str, optional
+        By default every live contract.
+    direction, kind, unit : str
+        As in `cash_and_carry`.
+    exit : str or When
+        ``"expiry"``, an instant, a time such as ``"14D"``, or ``{ deviation_bp = 5 }``.
+    notional, margin : float
+        As in `cash_and_carry`.
+    """
+
+    contract: str | None = None
+    direction: Literal["cash-and-carry", "reverse"] = "cash-and-carry"
+    exit: str | When = "expiry"
+    kind: Literal["linear", "inverse"] = "linear"
+    notional: float = 1.0
+    unit: Literal["coin", "quote"] = "coin"
+    margin: float = 0.1
+
+
+@dataclass(frozen=True)
+class Orders:
+    """A book to put on, and how to look at it.
+
+    Parameters
+    ----------
+    trades : tuple of Order
+        By default a cash and carry in every live contract.
+    costs : Costs
+        Costs of all of them.
+    level : float
+        Probability of the risk measures.
+    within_bp : float
+        Deviation that counts as converged, bp.
+    maintenance : float
+        Maintenance margin of the futures.
+    alpha : float
+        Probability of liquidation that is borne.
+    shock_bp : float
+        Size of the shock to the basis in stress, bp.
+    widening : float
+        Rise of financing in stress, per year.
+    """
+
+    trades: tuple[Order, ...] = (Order(),)
+    costs: Costs = field(default_factory=Costs)
+    level: float = 0.99
+    within_bp: float = 5.0
+    maintenance: float = 0.005
+    alpha: float = 0.01
+    shock_bp: float = 50.0
+    widening: float = 0.05
+
+
+def read_orders(path: str | PathLike[str]) -> Orders:
+    """Read the trades of a report.
+
+    Parameters
+    ----------
+    path : str or path-like
+        TOML: the fields of `Orders`, a table ``costs`` (with ``spot`` and ``futures`` as
+        ``{ maker = 2, taker = 5 }``, bp) and an array ``trade`` of tables with those of `Order`.
+
+    Returns
+    -------
+    Orders
+
+    Raises
+    ------
+    ValueError
+        If it is not TOML, or a key is not known.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"no trades at {file}: write a TOML file with a [[trade]] or two")
+    try:
+        raw = tomllib.loads(file.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is not TOML: {error}") from error
+    trades = raw.pop("trade", [])
+    costs = dict(raw.pop("costs", {}))
+    costs |= {
+        leg: Fee(**_known(Fee, costs[leg], f"costs.{leg}", file))
+        for leg in ("spot", "futures")
+        if leg in costs
+    }
+    given: dict[str, Any] = dict(_known(Orders, raw, "", file))
+    given["costs"] = Costs(**_known(Costs, costs, "costs", file))
+    if trades:
+        given["trades"] = tuple(_order(one, file) for one in trades)
+    return Orders(**given)
+
+
+def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.Dataset:
+    """Put all trades on the same paths.
+
+    Parameters
+    ----------
+    paths : xarray.Dataset
+        From `forecast`, with ``spot``.
+    orders : Orders
+        The book.
+    costs : Costs, optional
+        Other costs, for stress.
+    """
+    return book(
+        *(
+            cash_and_carry(
+                paths,
+                one.direction,
+                exit=one.exit,
+                costs=orders.costs if costs is None else costs,
+                kind=one.kind,
+                notional=one.notional,
+                unit=one.unit,
+                margin=one.margin,
+                contracts=None if one.contract is None else [_live(paths, one.contract)],
+            )
+            for one in orders.trades
+        )
+    )
+
+
+def _live(paths: xr.Dataset, contract: str) -> str:
+    names = paths["contract"].values.astype(str).tolist()
+    if contract not in names:
+        raise ValueError(f"{contract} is not among the live contracts: {', '.join(names)}")
+    return contract
+
+
+def _order(raw: Mapping[str, Any], file: Path) -> Order:
+    given = dict(_known(Order, raw, "trade", file))
+    rule = given.get("exit")
+    if isinstance(rule, Mapping):
+        if set(rule) != {DAY_WORDS}:
+            raise ValueError(f"{file}: an exit rule is {{ {DAY_WORDS} = 5 }}, got {dict(rule)}")
+        given["exit"] = When(deviation=BASIS_POINT * float(rule[DAY_WORDS]))
+    elif rule is not None:
+        given["exit"] = str(rule)
+    return Order(**given)
+
+
+def _known(part: Any, raw: Mapping[str, Any], where: str, file: Path) -> Mapping[str, Any]:
+    allowed = [f.name for f in fields(part) if f.name != "trades"]
+    for key in raw:
+        if key not in allowed:
+            place = f"{where}.{key}" if where else key
+            raise ValueError(f"{file}: {place} is not known; choose among {', '.join(allowed)}")
+    return raw
