@@ -13,10 +13,12 @@ from .data.panel import panel_hash as panel_hash
 from .data.prices import read_prices as read_prices
 from .evaluate.backtesting import backtest as backtest
 from .evaluate.baselines import forecast_baseline as forecast_baseline
+from .evaluate.comparison import compare as compare
 from .evaluate.scores import crps as crps
 from .evaluate.scores import energy_score as energy_score
 from .evaluate.scores import log_score as log_score
 from .evaluate.scores import score as score
+from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
 from .forecast.intervals import bands as bands
 from .forecast.live import update as update
