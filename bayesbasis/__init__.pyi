@@ -47,6 +47,8 @@ from .trade.exits import When as When
 from .trade.liquidation import liquidation_price as liquidation_price
 from .trade.margins import margin as margin
 from .trade.orders import read_orders as read_orders
+from .trade.record import realised as realised
+from .trade.record import reliability as reliability
 from .trade.risk import risk_table as risk_table
 from .trade.sizing import growth_leverage as growth_leverage
 

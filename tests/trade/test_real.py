@@ -1,0 +1,93 @@
+"""Cash and carry on bitcoin quarterlies: the odds that were given against what was earned.
+
+`pytest tests/trade/test_real.py -m slow -s` prints the tables.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesbasis as bb
+from bayesbasis.trade.record import realised, reliability
+
+# Refitted every quarter; traded every week on contracts with a fortnight and more to go.
+FITS = pd.date_range("2022-01-01", "2023-10-01", freq="QS")
+HOLD = ("7D", "14D")
+COSTS = bb.Costs(spot=bb.Fee(2, 4), futures=bb.Fee(1, 2), financing=0.02)
+
+
+def odds_and_outcomes(panel):
+    """Every week's trades of every live contract, predicted from what was known and as they went."""
+    rows = []
+    for start, stop in zip(FITS, [*FITS[1:], pd.Timestamp("2024-01-01")], strict=True):
+        fit = bb.fit(
+            bb.load_card("anchored-regimes"),
+            bb.known_at(panel, start),
+            draws=250,
+            tune=400,
+            chains=2,
+            seed=1,
+            progress=False,
+        )
+        for origin in pd.date_range(start, stop, freq="7D", inclusive="left"):
+            rows += trades_from(fit, panel, origin)
+    return pd.DataFrame(rows)
+
+
+def trades_from(fit, panel, origin):
+    known = bb.known_at(panel, origin)
+    last = known["time"].values.max()
+    if last < np.datetime64(origin) - np.timedelta64(2, "D"):
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paths = bb.forecast(fit, last, panel=panel, horizon="21D", seed=2)
+    paths = paths.isel(contract=np.flatnonzero(paths["tau"].values[:, 0] > 22 / 365))
+    if not paths.sizes["contract"]:
+        return []
+    seen, rows = realised(paths, panel), []
+    for hold in HOLD:
+        for direction in ("cash-and-carry", "reverse"):
+            said = bb.cash_and_carry(paths, direction, exit=hold, costs=COSTS)
+            came = bb.cash_and_carry(seen, direction, exit=hold, costs=COSTS)
+            pnl, size = came["pnl"].values[0, 0], came["notional"].values
+            for trade, name in enumerate(said["contract"].values):
+                if np.isfinite(pnl[trade]):
+                    draws = said["pnl"].isel(trade=trade).values.ravel()
+                    rows.append(
+                        {
+                            "origin": origin,
+                            "contract": name,
+                            "hold": hold,
+                            "direction": direction,
+                            "odds": (draws > 0).mean(),
+                            "earned": pnl[trade] > 0,
+                            "pit": (draws < pnl[trade]).mean(),
+                            "profit": 1e4 * pnl[trade] / size[trade],
+                            "expected": 1e4 * draws.mean() / size[trade],
+                        }
+                    )
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_odds_of_profit_are_those_that_came_true(real_data):
+    panel, _ = bb.make_panel(real_data("btc-quarter.parquet"))
+    table = odds_and_outcomes(panel)
+    record = reliability(table["odds"], table["earned"], bins=5)
+    print()
+    print(record.to_dataframe().round(3).to_string())
+    print(f"{len(table)} trades, Brier {record.attrs['brier']:.3f}", end=", ")
+    print(f"{record.attrs['brier_base']:.3f} without a model")
+    print(table.groupby(["hold", "direction"])[["odds", "earned", "profit", "expected"]].mean())
+    inside = table.loc[table["direction"] == "cash-and-carry", "pit"].between(0.05, 0.95).mean()
+    print(f"90 % interval of profit held {inside:.1%}")
+    assert record.attrs["brier"] < record.attrs["brier_base"]
+    # Weeks overlap and trades of one day are mirror images: far fewer are independent.
+    gap = np.abs(record["realised"] - record["predicted"]).weighted(record["count"]).mean()
+    print(f"mean distance from the diagonal {float(gap):.3f}")
+    assert gap < 0.15
+    assert 0.82 <= inside <= 0.98
