@@ -1,4 +1,4 @@
-"""The command line: ``bayesbasis demo``, ``audit``, ``fit``, ``forecast``, and those of the desk.
+"""The command line: ``bayesbasis demo``, ``audit``, ``fit``, ``forecast``; others beside it.
 
 Results go to standard output, progress and complaints to standard error. Bad input ends in one line
 and exit code 2, work that failed in exit code 1. Commands import what they need when they run, so
@@ -303,5 +303,6 @@ def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
 
 
-# The commands of the desk add themselves; they need what stands above.
+# The commands of the desk, and those about models, add themselves; they need what stands above.
 import bayesbasis.cli_desk  # noqa: E402
+import bayesbasis.cli_models  # noqa: E402, F401

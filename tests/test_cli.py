@@ -47,7 +47,7 @@ def test_the_version_is_the_package_s():
     assert run("--version").stdout == f"bayesbasis {bb.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "audit", "fit", "forecast"])
+@pytest.mark.parametrize("command", ["demo", "audit", "fit", "forecast", "models", "calibrate"])
 def test_help_tells_what_each_command_does(command):
     assert command in run("--help").stdout
     result = run(command, "--help")

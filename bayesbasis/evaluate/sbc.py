@@ -13,7 +13,7 @@ likelihood itself to what is ranked.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -169,6 +169,11 @@ def calibrate(
         if not file.is_file():
             _write(file, _replicate(spec, panel, [seed, number], effort))
         yield json.loads(file.read_text("utf-8"))
+
+
+def gather(results: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """Ranks of every quantity over all replications."""
+    return {name: np.array([one["ranks"][name] for one in results]) for name in results[0]["ranks"]}
 
 
 def run_name(spec: Spec, seed: int, effort: Effort) -> str:

@@ -111,16 +111,24 @@ def load_card(name_or_path: str | PathLike[str]) -> Spec:
     >>> load_card("ou").law
     OrnsteinUhlenbeck()
     """
-    label = fspath(name_or_path)
-    is_name = isinstance(name_or_path, str) and Path(label).name == label
-    if is_name and not label.lower().endswith(".toml"):
-        if label not in list_cards():
-            raise CardError(_no_name(label))
-        return _read((_shipped() / f"{label}.toml").read_bytes(), label, label)
-    file = Path(label)
-    if not file.is_file():
-        raise CardError(_no_file(file))
-    return _read(file.read_bytes(), label, file.stem)
+    content, label, stem = _found(name_or_path)
+    return _read(content, label, stem)
+
+
+def card_text(name_or_path: str | PathLike[str]) -> str:
+    """Text of a card, comments and all.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        As `load_card` takes it.
+
+    Raises
+    ------
+    CardError
+        If there is no such card.
+    """
+    return _found(name_or_path)[0].decode("utf-8-sig")
 
 
 def save_card(spec: Spec, path: str | PathLike[str]) -> None:
@@ -253,6 +261,20 @@ def _shipped() -> Traversable:
     """Folder of the cards: inside an installed package, beside one that is run in place."""
     inside = files("bayesbasis") / "cards"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "models"
+
+
+def _found(name_or_path: str | PathLike[str]) -> tuple[bytes, str, str]:
+    """Content of a card, what it is called in messages, and the name of its file."""
+    label = fspath(name_or_path)
+    is_name = isinstance(name_or_path, str) and Path(label).name == label
+    if is_name and not label.lower().endswith(".toml"):
+        if label not in list_cards():
+            raise CardError(_no_name(label))
+        return (_shipped() / f"{label}.toml").read_bytes(), label, label
+    file = Path(label)
+    if not file.is_file():
+        raise CardError(_no_file(file))
+    return file.read_bytes(), label, file.stem
 
 
 def _read(content: str | bytes, label: str | None, stem: str) -> Spec:

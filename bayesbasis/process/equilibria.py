@@ -44,6 +44,7 @@ class Equilibrium(Protocol):
     name: ClassVar[str]
     quantity: ClassVar[str]
     reads_spot: ClassVar[bool]
+    equations: ClassVar[tuple[str, ...]]
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -104,6 +105,7 @@ class CostOfCarry:
     name: ClassVar[str] = "cost-of-carry"
     quantity: ClassVar[str] = "carry"
     reads_spot: ClassVar[bool] = False
+    equations: ClassVar[tuple[str, ...]] = ("θ = c τ,  c = carry of the contract",)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -153,6 +155,9 @@ class MeanRevertingSpot:
     name: ClassVar[str] = "mean-reverting-spot"
     quantity: ClassVar[str] = "level"
     reads_spot: ClassVar[bool] = True
+    equations: ClassVar[tuple[str, ...]] = (
+        "θ = -(1 - e^(-aτ)) (ln S - ℓ),  a = ln 2 / spot_half_life,  ℓ = level of the contract",
+    )
 
     @property
     def parameters(self) -> tuple[str, ...]:

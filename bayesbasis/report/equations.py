@@ -1,0 +1,65 @@
+"""A model's equations, for reading in a terminal."""
+
+from bayesbasis.model.spec import Spec
+
+
+def equations(spec: Spec) -> list[tuple[str, tuple[str, ...]]]:
+    """Write a model down as mathematics, part by part.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+
+    Returns
+    -------
+    list of (str, tuple of str)
+        Name of each part, and its lines.
+
+    Examples
+    --------
+    >>> dict(equations(Spec()))["basis"]
+    ('b = ln(F/S) = θ + z,  τ = T - t in years,  Δ = τ0 - τ1',)
+    """
+    return [
+        ("basis", ("b = ln(F/S) = θ + z,  τ = T - t in years,  Δ = τ0 - τ1",)),
+        ("equilibrium", spec.equilibrium.equations),
+        ("law", (*spec.law.equations, "E[z1] = φ z0,  Var[z1] = σ² v")),
+        ("volatility", _volatility(spec)),
+        ("quotes", _quotes(spec)),
+        ("pooling", _pooling(spec)),
+    ]
+
+
+def _volatility(spec: Spec) -> tuple[str, ...]:
+    regimes = spec.regimes
+    owner = {"market": "the market"}.get(regimes.shared_by, f"each {regimes.shared_by}")
+    if regimes.volatility == "stochastic":
+        return (
+            "ln σ is Ornstein-Uhlenbeck in time,",
+            f"on a grid of {regimes.count} points; one path for {owner}",
+        )
+    if regimes.count == 1:
+        return ("σ: one, throughout",)
+    names = " < ".join(f"σ{k}" for k in range(1, regimes.count + 1))
+    return (
+        f"σ = σk,  {names};  P(k → j in Δt) = [e^(A Δt)]kj,  -1/Akk = stay in k",
+        f"one chain of regimes for {owner}",
+    )
+
+
+def _quotes(spec: Spec) -> tuple[str, ...]:
+    shape = {
+        "student-t": "multivariate Student-t(ν)",
+        "gaussian": "Gaussian",
+    }[spec.shocks.distribution]
+    return (
+        "quote = z + noise,  noise variance σ² f",
+        f"shocks of one underlying at one time: {shape}, correlation ρ",
+    )
+
+
+def _pooling(spec: Spec) -> tuple[str, ...]:
+    pooling, quantity = spec.pooling, spec.equilibrium.quantity
+    levels = ["contract", "underlying", *(["venue"] if pooling.venues else []), "market"]
+    return (f"{quantity}: {' around '.join(levels)}",)
