@@ -305,4 +305,4 @@ def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
 
 # The commands of the desk, and those about models, add themselves; they need what stands above.
 import bayesbasis.cli_desk  # noqa: E402
-import bayesbasis.cli_models  # noqa: E402, F401
+import bayesbasis.cli_models  # noqa: E402
