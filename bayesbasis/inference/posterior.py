@@ -30,12 +30,17 @@ class _ThreadedLinker(NumbaLinker):
     """Numba code that lets go of the interpreter lock, so that chains run in threads."""
 
     def jit_compile(self, fn_and_cache: Any) -> Any:
-        function, key = fn_and_cache
+        wrapper, key = fn_and_cache
+        # PyTensor caches a function that does nothing but call the one of the graph. As the last
+        # level of all, the graph's own needs no wrapper: all code would be compiled once more.
+        function = wrapper.py_func.__globals__.get("jitable_func", wrapper).py_func
         if key is not None:
-            # The cache does not know this option by itself: without a key of its own, code that
-            # was cached holding the lock would be loaded here.
-            CACHED_SRC_FUNCTIONS[function.py_func] = f"{key}_nogil"
-        return numba_njit(function.py_func, final_function=True, cache=key is not None, nogil=True)
+            # The cache names a function after its file, which here is a temporary one; and it does
+            # not know this option by itself: without a key of its own, code that was cached holding
+            # the lock would be loaded.
+            function.__code__ = function.__code__.replace(co_filename="<graph>")
+            CACHED_SRC_FUNCTIONS[function] = f"{key}_nogil"
+        return numba_njit(function, final_function=True, cache=key is not None, nogil=True)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 import hashlib
 import inspect
 import sys
+from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch import basic as numba_basic
 
 from bayesbasis.process.adjoint import sweep
@@ -22,6 +25,7 @@ INPUTS = (
     "noise", "correlation", "tail", "scale", "rates",
 )  # fmt: skip
 """What the Op takes after the schedule: `Parameters`, the moves in the two parts of `Layout`."""
+_RANKS = {"scale": 2, "rates": 3}
 
 
 class FilterLogLikelihood(Op):
@@ -78,8 +82,54 @@ def kernel_version() -> int:
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 
+@cache
+def _compiled_sweep() -> Any:
+    """Compile the kernels for plain arrays, or load what was compiled."""
+    arrays = [
+        tuple(numba.types.Array(dtype, rank, "C") for dtype, rank in fields)
+        for fields in (
+            [
+                (numba.float64 if name == "gap_length" else numba.int64, 1)
+                for name in Schedule._fields
+            ],
+            [(numba.float64, _RANKS.get(name, 1)) for name in Parameters._fields],
+        )
+    ]
+    signature = tuple(map(numba.types.NamedTuple, arrays, (Schedule, Parameters)))
+    sweep.compile(signature)
+    return sweep.overloads[signature]
+
+
+def sweep_address() -> int:
+    """Address of the compiled kernels, which differs from process to process."""
+    compiled = _compiled_sweep()
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
+
+
+def _plain(x):  # type: ignore[no-untyped-def]
+    """Return an array in C order that may be written to: the kernels are compiled for no other."""
+
+
+@numba.extending.overload(_plain)
+def _plain_in_numba(x):  # type: ignore[no-untyped-def]
+    if x.layout == "C" and x.mutable:
+        return lambda x: x
+    return lambda x: np.ascontiguousarray(x).copy()
+
+
 @numba_basic.register_funcify_default_op_cache_key(FilterLogLikelihood)
 def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
+    # Each level of the graph's code would compile the kernels into itself once more. Called through
+    # their address, they are compiled once, and loaded once.
+    kernels = numba.types.FunctionType(_compiled_sweep().signature)
+    name = f"bayesbasis_sweep_{kernel_version()}"
+
+    @numba_basic.numba_njit
+    def address():  # type: ignore[no-untyped-def]
+        with numba.objmode(pointer=numba.types.intp):
+            pointer = sweep_address()
+        return pointer  # noqa: RET504
+
     @numba_basic.numba_njit
     def filter_log_likelihood(*inputs):  # type: ignore[no-untyped-def]
         (previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain,
@@ -93,10 +143,17 @@ def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
         for i in range(moves):
             phi[i] = phi_easy[i] if i < easy else phi_hard[i - easy]
             variance[i] = variance_easy[i] if i < easy else variance_hard[i - easy]
-        result = sweep(
-            Schedule(previous, step, group, first, start, stop, gap, chain, gap_length, gap_chain),
-            Parameters(deviation, phi, variance, noise, correlation, tail, scale, rates),
-        )
+        function = _call_cached_ptr(address, kernels, name)
+        result = function(
+            Schedule(
+                _plain(previous), _plain(step), _plain(group), _plain(first), _plain(start),
+                _plain(stop), _plain(gap), _plain(chain), _plain(gap_length), _plain(gap_chain),
+            ),
+            Parameters(
+                _plain(deviation), phi, variance, _plain(noise), _plain(correlation),
+                _plain(tail), _plain(scale), _plain(rates),
+            ),
+        )  # fmt: skip
         g = result.gradient
         return (
             np.asarray(result.value), g.deviation, g.phi[:easy], g.phi[easy:], g.variance[:easy],

@@ -15,7 +15,7 @@ from bayesbasis.process.filter import (
     largest_event,
     transitions,
 )
-from bayesbasis.process.kernels import kernel
+from bayesbasis.process.kernels import inner_kernel, kernel
 from bayesbasis.process.regimes import exponential, stationary_adjoint
 from bayesbasis.process.shocks import normaliser
 
@@ -81,7 +81,7 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     return Sweep(value, gradient, states, future, by_distance)
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
@@ -100,7 +100,7 @@ def _chain_adjoint(
         _add(stationary_adjoint(rates[c], starts[c]), by_rates[c])
 
 
-@kernel()
+@inner_kernel()
 def _add(matrix: Array, out: Array) -> None:
     """Add a matrix to ``out``; the array expression would cost the compiler half a second."""
     for j in range(len(matrix)):
@@ -108,7 +108,7 @@ def _add(matrix: Array, out: Array) -> None:
             out[j, k] += matrix[j, k]
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _expected_moves(
     s: Schedule, p: Parameters, states: States, future: Array
 ) -> tuple[Array, Array]:
@@ -129,7 +129,7 @@ def _expected_moves(
     return moves, starts
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
@@ -165,7 +165,7 @@ def _event_adjoint(
     return by_distance
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _kalman_adjoint(
     s: Schedule, p: Parameters, states: States, by_distance: Array, gradient: Parameters
 ) -> None:

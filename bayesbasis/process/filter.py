@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesbasis.process.elementary import exp_in_place, log_in_place
-from bayesbasis.process.kernels import kernel
+from bayesbasis.process.kernels import inner_kernel, kernel
 from bayesbasis.process.regimes import exponential, stationary
 from bayesbasis.process.shocks import normaliser, quadratic_form
 
@@ -178,7 +178,7 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
     return states
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Run the scale-free Kalman filter of every contract and sum up every event.
 
@@ -223,7 +223,7 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     return shared
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     event_start, event_stop, group = s.event_start, s.event_stop, s.group
@@ -260,7 +260,7 @@ def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> Non
     exp_in_place(ratio.ravel())
 
 
-@kernel(fastmath={"contract"})
+@inner_kernel(fastmath={"contract"})
 def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
     """Filter the regimes, normalised so that nothing over- or underflows."""
     gap, filtered, ratio, log_density = s.gap, states.filtered, states.ratio, states.log_density

@@ -37,3 +37,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compile_and_cache
+
+
+def inner_kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that other kernels alone call, without the ways in from Python and C."""
+    return kernel(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)

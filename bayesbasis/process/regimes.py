@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.kernels import kernel
+from bayesbasis.process.kernels import inner_kernel, kernel
 
 Array = NDArray[Any]
 
@@ -188,7 +188,7 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     return system
 
 
-@kernel()
+@inner_kernel()
 def _fastest(rates: Array) -> float:
     """Largest rate out of any regime; one if there is none, as with a single regime."""
     largest = 0.0
@@ -197,7 +197,7 @@ def _fastest(rates: Array) -> float:
     return largest if largest > 0.0 else 1.0
 
 
-@kernel()
+@inner_kernel()
 def _add_product(a: Array, b: Array, factor: float, out: Array) -> None:
     """Add ``factor · a b`` to ``out``."""
     n = len(a)
