@@ -87,3 +87,20 @@ def test_every_draw_may_have_many_paths(fabricated):
         own = paths.isel(draw=np.flatnonzero(paths["draw"].values == k))
         assert (own["anchor"] == own["anchor"].isel(draw=0)).all()
         assert (own["basis"].isel(step=5, draw=0) != own["basis"].isel(step=5, draw=1)).all()
+
+
+def test_liquidation_seen_daily_is_that_of_brute_force_hourly(fixed):
+    """One Gaussian regime, so that hours add up to days; bridges stand in for what days hide."""
+    daily = bb.forecast(fixed, seed=1, horizon="10D")
+    start = daily["time"].values[0, 0]
+    hours = start + np.arange(1, 241) * np.timedelta64(1, "h")
+    hourly = bb.forecast(fixed, seed=1, times=hours)
+    say = {"leverage": (4, 6, 10), "exit": "10D"}
+    found = bb.margin(daily, **say)["liquidation"].values
+    brute = bb.margin(hourly.drop_vars("spot_scale"), **say)["liquidation"].values
+    unseen = bb.margin(daily.drop_vars("spot_scale"), **say)["liquidation"].values
+    count = daily.sizes["chain"] * daily.sizes["draw"]
+    error = np.sqrt(found * (1 - found) * 2 / count)
+    # An hour hides a fifth of what a day does, which is the distance to the look once a day.
+    assert (np.abs(found - brute) < 4 * error + 0.25 * (found - unseen)).all()
+    assert (found - unseen > 4 * error).any()

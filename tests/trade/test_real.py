@@ -19,7 +19,7 @@ COSTS = bb.Costs(spot=bb.Fee(2, 4), futures=bb.Fee(1, 2), financing=0.02)
 
 
 def odds_and_outcomes(panel):
-    """Every week's trades of every live contract, predicted from what was known and as they went."""
+    """Trade every week: the odds from what was known, and what came of them."""
     rows = []
     for start, stop in zip(FITS, [*FITS[1:], pd.Timestamp("2024-01-01")], strict=True):
         fit = bb.fit(
