@@ -155,9 +155,9 @@ def _headline(
         rows.append(row)
     table = pd.DataFrame(rows)
     if trades is not None:
-        profit = (trades["pnl"] > 0).mean(("chain", "draw")).values
-        best = dict(zip(trades["contract"].values.astype(str), profit, strict=True))
-        table["P(profit)"] = table["contract"].map(best)
-    formats = {name: "{:.1f}" for name in table.columns[1:] if not name.startswith("P(")}
-    formats |= {name: "{:.0%}" for name in table.columns if name.startswith("P(")}
+        profit = (trades["pnl"] > 0).mean(("chain", "draw")).to_series()
+        best = profit.groupby(trades["contract"].values.astype(str)).max()
+        table["best P(profit)"] = table["contract"].map(best)
+    formats = {name: "{:.1f}" for name in table.columns[1:] if "P(" not in name}
+    formats |= {name: "{:.0%}" for name in table.columns if "P(" in name}
     return table, formats

@@ -29,9 +29,20 @@ def book(*trades: xr.Dataset) -> xr.Dataset:
     keys = {(one.attrs.get("origin"), one.attrs.get("seed"), one.sizes["draw"]) for one in trades}
     if len(keys) != 1:
         raise ValueError("trades of one book share their paths: put them all on one forecast")
-    return xr.concat(
+    joined = xr.concat(
         trades, dim="trade", combine_attrs="override", coords="different", compat="equals"
     )
+    return joined.assign_coords(trade=_apart(joined["trade"].values.tolist()))
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Number the second and later trade of one name."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
 
 
 def trade_table(trades: xr.Dataset) -> xr.Dataset:

@@ -8,7 +8,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.trade.costs import Costs
-from bayesbasis.trade.exits import PATH, SAMPLE, Exit, exit_steps, last_steps, years_left
+from bayesbasis.trade.exits import (
+    PATH,
+    SAMPLE,
+    Exit,
+    exit_steps,
+    exit_words,
+    last_steps,
+    years_left,
+)
 
 Array = NDArray[Any]
 
@@ -126,7 +134,7 @@ def cash_and_carry(
         "capital": size[..., 0].mean((0, 1)) * capital,
         "entry": basis[..., 0].mean((0, 1)),
     }
-    return _dataset(paths, direction, arrays, stakes)
+    return _dataset(paths, f"{direction}{exit_words(exit)}", direction, arrays, stakes)
 
 
 def fair_basis(paths: xr.Dataset) -> Array:
@@ -205,7 +213,11 @@ def _held(net: Array, closing: Array, end: Array) -> Array:
 
 
 def _dataset(
-    paths: xr.Dataset, direction: str, arrays: dict[str, Array], stakes: dict[str, Array]
+    paths: xr.Dataset,
+    words: str,
+    direction: str,
+    arrays: dict[str, Array],
+    stakes: dict[str, Array],
 ) -> xr.Dataset:
     said = {
         "pnl": ((), "profit and loss", "quote currency"),
@@ -217,7 +229,7 @@ def _dataset(
     }
     names = paths["contract"].values.astype(str)
     coords: dict[str, Any] = {
-        "trade": [f"{name} {direction}" for name in names],
+        "trade": [f"{name} {words}" for name in names],
         "component": list(COMPONENTS),
         "step": paths["step"].values,
         "contract": ("trade", names),

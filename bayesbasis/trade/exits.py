@@ -37,6 +37,13 @@ class When:
 type Exit = Literal["expiry"] | str | datetime | np.datetime64 | np.timedelta64 | When
 
 
+def exit_words(exit: Exit) -> str:
+    """Say when a trade ends, for its name; nothing where that is expiry."""
+    if isinstance(exit, When):
+        return f" until {1e4 * exit.deviation:g} bp"
+    return "" if isinstance(exit, str) and exit == "expiry" else f" to {exit}"
+
+
 def exit_steps(paths: xr.Dataset, exit: Exit, sign: int) -> Array:
     """Step at which every trade ends.
 

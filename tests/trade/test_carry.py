@@ -169,7 +169,13 @@ def test_a_table_sums_up_the_draws(paths):
 def test_a_book_keeps_trades_of_one_forecast_side_by_side(paths, make_paths):
     one, other = bb.cash_and_carry(paths), bb.cash_and_carry(paths, "reverse", exit="5D")
     both = bb.book(one, other)
-    assert both.sizes["trade"] == 4
+    assert both["trade"].values.tolist() == [
+        "BTC-A cash-and-carry",
+        "BTC-B cash-and-carry",
+        "BTC-A reverse to 5D",
+        "BTC-B reverse to 5D",
+    ]
+    assert bb.book(one, one)["trade"].values[-1] == "BTC-B cash-and-carry (2)"
     np.testing.assert_array_equal(both["pnl"].isel(trade=slice(2)), one["pnl"])
     with pytest.raises(ValueError, match="share their paths"):
         bb.book(one, bb.cash_and_carry(make_paths(seed=1)))
