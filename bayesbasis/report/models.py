@@ -81,8 +81,8 @@ def verdicts_view(verdicts: pd.DataFrame) -> Table:
     view = Table("quantity", "p", "mean", "spread", "verdict", box=SIMPLE_HEAD)
     for column in view.columns[1:4]:
         column.justify = "right"
-    for row in verdicts.itertuples(index=False):
-        style = "" if row.verdict == "calibrated" else "bold"
-        numbers = (f"{row.p:.3f}", f"{row.mean:.2f}", f"{row.spread:.2f}")
-        view.add_row(row.quantity, *numbers, row.verdict, style=style)
+    for row in verdicts.to_dict("records"):
+        style = "" if row["verdict"] == "calibrated" else "bold"
+        numbers = (f"{row['p']:.3f}", f"{row['mean']:.2f}", f"{row['spread']:.2f}")
+        view.add_row(row["quantity"], *numbers, row["verdict"], style=style)
     return view
