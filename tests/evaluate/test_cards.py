@@ -1,0 +1,102 @@
+"""Cards against real markets: which law, how well, how fast.
+
+`pytest tests/evaluate/test_cards.py -m slow -s` prints the tables; `-k btc`, `-k vix`, `-k oil` and
+`-k lira` choose one.
+"""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesbasis as bb
+
+RUN = {"draws": 300, "tune": 400, "chains": 2, "seed": 1, "progress": False}
+
+
+def row(card, panel):
+    """Sum up a fit of a card in a row of the table."""
+    started = time.perf_counter()
+    fit = bb.fit(bb.load_card(card), panel, **RUN)
+    seconds = time.perf_counter() - started
+    table = bb.diagnose(fit).table
+    found = {
+        "card": card,
+        "log_score": bb.log_score(fit),
+        "r_hat": table["r_hat"].max(),
+        "ess": table["ess_bulk"].min(),
+        "divergences": int(fit["sample_stats"]["diverging"].sum()),
+        "seconds": seconds,
+    }
+    print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{v}" for k, v in found.items()))
+    return found | {"fit": fit}
+
+
+def read(real_data, name):
+    return bb.make_panel(bb.read_prices(real_data(name)))[0]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "cards", "best"),
+    [
+        ("btc-quarter.parquet", set(bb.list_cards()) - {"mean-reverting-spot"}, 5.30),
+        ("vix.parquet", set(bb.list_cards()), None),
+    ],
+    ids=["btc", "vix"],
+)
+def test_cards_are_told_apart_by_their_one_step_densities(real_data, name, cards, best):
+    panel = read(real_data, name)
+    rows = [row(card, panel) for card in sorted(cards)]
+    table = pd.DataFrame(rows).drop(columns="fit").sort_values("log_score", ascending=False)
+    print(f"\n{name}\n{table.to_string(index=False, float_format='{:.3f}'.format)}")
+    # The textbook, with one regime and Gaussian shocks, is what everything else must beat.
+    assert table["card"].iloc[-1] == "ou"
+    if best is not None:
+        assert table["log_score"].iloc[0] > best
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_oil_has_the_short_factor_of_schwartz_and_smith(real_data):
+    """Their κ, estimated from other maturities of these years, is 1.49."""
+    panel = read(real_data, "ss-oil.parquet")
+    fit = row("schwartz-smith", panel)["fit"]
+    kappa = 365.0 * np.log(2.0) / fit["posterior"]["half_life"].values.ravel()
+    print(f"κ = {kappa.mean():.3f} ± {kappa.std():.3f}")
+    assert abs(kappa.mean() - 1.49) < 2.0 * kappa.std()
+
+
+def spreads_as_futures(table):
+    """Spreads of Italian over German rates as log bases that the union closes.
+
+    One contract a tenor, which expires on the union date: spot is one, and the future the
+    exponential of the spread, so that the log basis is the spread itself, a decimal fraction.
+    """
+    tenors = [name for name in table.columns if name not in ("date", "union_date")]
+    long = table.melt(["date", "union_date"], tenors, "contract", "spread")
+    return pd.DataFrame(
+        {
+            "time": long["date"],
+            "underlying": "ITL-DEM",
+            "venue": "rates",
+            "contract": long["contract"],
+            "expiry": long["union_date"],
+            "futures": np.exp(0.01 * long["spread"]),
+            "spot": 1.0,
+        }
+    )
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_lira_came_to_the_euro_over_a_bridge(real_data):
+    """All else equal, laws that end at the union predict spreads better than one that does not."""
+    prices = spreads_as_futures(pd.read_parquet(real_data("itl-dem.parquet")))
+    panel, _ = bb.make_panel(prices)
+    cards = ("ou-regimes", "brownian-bridge", "ou-bridge", "scaled-bridge")
+    scores = {card: row(card, panel)["log_score"] for card in cards}
+    assert max(scores, key=scores.get) != "ou-regimes"
+    assert scores["ou-bridge"] > scores["ou-regimes"]
