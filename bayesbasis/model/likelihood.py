@@ -106,12 +106,12 @@ def sweep_address() -> int:
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
-def _plain(x):  # type: ignore[no-untyped-def]
+def _plain(x: Any) -> Any:
     """Return an array in C order that may be written to: the kernels are compiled for no other."""
 
 
 @numba.extending.overload(_plain)
-def _plain_in_numba(x):  # type: ignore[no-untyped-def]
+def _plain_in_numba(x: Any) -> Any:
     if x.layout == "C" and x.mutable:
         return lambda x: x
     return lambda x: np.ascontiguousarray(x).copy()

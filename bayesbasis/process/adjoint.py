@@ -146,19 +146,19 @@ def _event_adjoint(
             inverse[u, k] = 1.0 / (scale[u, k] * scale[u, k])
     for t in range(len(event_start)):
         start = event_start[t]
-        u, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
-        nu, tail_slope, distance_slope = tail[u], constant[u, n], 0.0
+        owner, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
+        nu, tail_slope, distance_slope = tail[owner], constant[owner, n], 0.0
         for k in range(count):
             weight = filtered[t, k] * future[t, k]
-            x = distance[t] * inverse[u, k]
+            x = distance[t] * inverse[owner, k]
             slope = -0.5
             if not gaussian:
                 slope = -0.5 * (nu + n) / (nu + x)
                 tail_slope -= weight * (0.5 * misfit[t, k] + slope * x / nu)
-            distance_slope += weight * slope * inverse[u, k]
-            by_scale[u, k] -= weight * (n + 2.0 * slope * x)
+            distance_slope += weight * slope * inverse[owner, k]
+            by_scale[owner, k] -= weight * (n + 2.0 * slope * x)
         by_distance[t] = distance_slope
-        by_tail[u] += tail_slope
+        by_tail[owner] += tail_slope
     for u in range(groups):
         for k in range(count):
             by_scale[u, k] /= scale[u, k]

@@ -240,18 +240,18 @@ def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> Non
                 inverse[u, k] /= tail[u]
     offset = 0.0 if gaussian else 1.0
     for t in range(len(event_start)):
-        u = np.uintp(group[np.uintp(event_start[t])])
+        owner = np.uintp(group[np.uintp(event_start[t])])
         for k in range(count):
-            misfit[t, k] = offset + distance[t] * inverse[u, k]
+            misfit[t, k] = offset + distance[t] * inverse[owner, k]
     if not gaussian:
         log_in_place(misfit.ravel())
     for t in range(len(event_start)):
         start = event_start[t]
-        u, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
-        half = 0.5 if gaussian else 0.5 * (tail[u] + n)
+        owner, n = np.uintp(group[np.uintp(start)]), event_stop[t] - start
+        half = 0.5 if gaussian else 0.5 * (tail[owner] + n)
         best = -inf
         for k in range(count):
-            score = -n * log_scale[u, k] - half * misfit[t, k]
+            score = -n * log_scale[owner, k] - half * misfit[t, k]
             ratio[t, k] = score
             best = max(best, score)
         for k in range(count):
