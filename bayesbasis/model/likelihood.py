@@ -107,14 +107,16 @@ def sweep_address() -> int:
 
 
 def _plain(x: Any) -> Any:
-    """Return an array in C order that may be written to: the kernels are compiled for no other."""
+    """Return an array as the kernels are compiled for: in C order, writeable, of 64 bits."""
 
 
 @numba.extending.overload(_plain)
-def _plain_in_numba(x: Any) -> Any:
-    if x.layout == "C" and x.mutable:
+def _plain_in_numba(x):  # type: ignore[no-untyped-def]
+    # PyMC keeps integers in 32 bits, and constants may not be written to.
+    wide = np.int64 if isinstance(x.dtype, numba.types.Integer) else np.float64
+    if x.dtype == numba.from_dtype(np.dtype(wide)) and x.layout == "C" and x.mutable:
         return lambda x: x
-    return lambda x: np.ascontiguousarray(x).copy()
+    return lambda x: np.ascontiguousarray(x).astype(wide)
 
 
 @numba_basic.register_funcify_default_op_cache_key(FilterLogLikelihood)

@@ -109,6 +109,19 @@ def test_in_python_the_node_gives_what_it_gives_compiled(layout, values, by_numb
         assert plain.dtype == fast.dtype
 
 
+def test_the_node_takes_arrays_of_any_kind(layout, values):
+    """Integers of 32 bits, as PyMC keeps them, and slices."""
+    given = symbols()
+    schedule = [
+        pt.as_tensor(x.astype(np.int32) if x.dtype == np.int64 else x) for x in layout.schedule
+    ]
+    sliced = {name: x[..., ::2] if x.ndim == 1 else x for name, x in given.items()}
+    value = FilterLogLikelihood()(*schedule, *sliced.values())[0]
+    code = pytensor.function(list(given.values()), value, mode="NUMBA")
+    doubled = [x.repeat(2) if x.ndim == 1 else x for x in values.values()]
+    np.testing.assert_allclose(code(*doubled), kernels_of(layout, values).value, rtol=1e-14)
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_the_gradient_through_the_graph_is_a_finite_difference(values, by_numba, name):
     slope = by_numba(*values.values())[1 + INPUTS.index(name)] / 3.0
