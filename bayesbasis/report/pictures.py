@@ -96,6 +96,8 @@ def picture_attribution(table: xr.Dataset) -> Figure:
         From `trade_table`.
     """
     names = table["contract"].values.astype(str)
+    if len(set(names)) < len(names):
+        names = np.char.replace(table["trade"].values.astype(str), " cash-and-carry", "")
     figure, ax = _one(height=1.6 + 0.32 * len(names))
     rows = np.arange(len(names))
     up, down = np.zeros(len(names)), np.zeros(len(names))
