@@ -5,7 +5,7 @@ quotes known at an origin, as `bayesbasis.forecast` does a fit, and its paths ha
 Each learns from all contracts of an underlying that were quoted before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -99,6 +99,7 @@ def forecast_baseline(
     *,
     seed: int,
     draws: int = 1000,
+    contracts: Sequence[str] | None = None,
 ) -> xr.Dataset:
     """Simulate a baseline for every live contract.
 
@@ -116,6 +117,8 @@ def forecast_baseline(
         Seed of the simulation.
     draws : int
         Number of paths.
+    contracts : sequence of str, optional
+        By default every contract that is live at the origin.
 
     Returns
     -------
@@ -133,7 +136,10 @@ def forecast_baseline(
     """
     start = instant(origin)
     known = known_at(panel, start)
-    live = np.flatnonzero(known["expiry"].values > start)
+    wanted = known["expiry"].values > start
+    if contracts is not None:
+        wanted &= np.isin(known["contract"].values, contracts)
+    live = np.flatnonzero(wanted)
     if not live.size:
         raise ValueError(f"no contract is live at {start:.19}; take an earlier origin")
     expiry = known["expiry"].values[live].astype("datetime64[ns]")

@@ -66,10 +66,13 @@ class Span:
         In order.
     ends : tuple of numpy.datetime64
         Where each window's one-step densities end: at the next origin or the horizon.
+    hidden : str or None
+        A contract to keep from the fit and to forecast alone, as if it had just been listed.
     """
 
     origins: tuple[np.datetime64, ...]
     ends: tuple[np.datetime64, ...]
+    hidden: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,7 @@ def windows_of(block: Block) -> Iterator[xr.DataTree]:
             key = _key(block, span, origin, end, before)
             window = _read(block.folder, key)
             if window is None:
-                window = _attempt(block, origin, end, learn)
+                window = _attempt(block, span, origin, end, learn)
                 _write(block.folder, key, window)
             windows.append(window)
             yield window
@@ -126,15 +129,19 @@ def windows_of(block: Block) -> Iterator[xr.DataTree]:
 
 
 def _attempt(
-    block: Block, origin: np.datetime64, end: np.datetime64, learn: Callable[[], xr.DataTree]
+    block: Block,
+    span: Span,
+    origin: np.datetime64,
+    end: np.datetime64,
+    learn: Callable[[], xr.DataTree],
 ) -> xr.DataTree:
     started = time.perf_counter()
     # A window that fails is recorded, not fatal.
     try:
         if isinstance(block.model, Spec):
-            window = _of_model(block, origin, end, learn())
+            window = _of_model(block, span, origin, end, learn())
         else:
-            window = _of_baseline(block, block.model, origin)
+            window = _of_baseline(block, span, block.model, origin)
     except Exception as error:
         window = xr.DataTree()
         window.attrs = {"error": " ".join(str(error).split()) or type(error).__name__}
@@ -145,13 +152,15 @@ def _attempt(
 
 
 def _of_model(
-    block: Block, origin: np.datetime64, end: np.datetime64, tree: xr.DataTree
+    block: Block, span: Span, origin: np.datetime64, end: np.datetime64, tree: xr.DataTree
 ) -> xr.DataTree:
     seed, known = _seed(block.effort.seed, origin), known_at(block.panel, origin)
-    paths = forecast(tree, origin, times=_times(block, origin), seed=seed, panel=known)
+    only = None if span.hidden is None else [span.hidden]
+    paths = forecast(tree, origin, only, times=_times(block, origin), seed=seed, panel=known)
     window = _scored(paths, block.panel)
-    elpd = leave_future_out(tree, block.panel, end, seed=seed)
-    window["elpd"] = xr.DataTree(elpd.to_dataset())
+    if span.hidden is None:
+        elpd = leave_future_out(tree, block.panel, end, seed=seed)
+        window["elpd"] = xr.DataTree(elpd.to_dataset())
     window["start"] = xr.DataTree(tree["start"].to_dataset())
     diagnosis = diagnose(tree)
     window.attrs = {
@@ -165,14 +174,17 @@ def _of_model(
     return window
 
 
-def _of_baseline(block: Block, baseline: Baseline, origin: np.datetime64) -> xr.DataTree:
+def _of_baseline(
+    block: Block, span: Span, baseline: Baseline, origin: np.datetime64
+) -> xr.DataTree:
     paths = forecast_baseline(
         baseline,
-        _history(block, origin),
+        _recent(block, origin),
         origin,
         _times(block, origin),
         seed=_seed(block.effort.seed, origin),
         draws=block.effort.draws * block.effort.chains,
+        contracts=None if span.hidden is None else [span.hidden],
     )
     return _scored(paths, block.panel)
 
@@ -194,7 +206,10 @@ def _scored(paths: xr.Dataset, panel: xr.Dataset) -> xr.DataTree:
 def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
     assert isinstance(block.model, Spec)
     effort, origin = block.effort, span.origins[0]
-    known = _history(block, origin)
+    known = _recent(block, origin)
+    if span.hidden is not None:
+        names = known["contract"].values[known["contract_index"].values]
+        known = select(known, names != span.hidden)
     started = time.perf_counter()
     # Once a card and process; after that it costs nothing.
     target = log_posterior(block.model, known)
@@ -214,7 +229,7 @@ def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
     return tree
 
 
-def _history(block: Block, origin: np.datetime64) -> xr.Dataset:
+def _recent(block: Block, origin: np.datetime64) -> xr.Dataset:
     """Quotes to learn from."""
     known = known_at(block.panel, origin)
     if block.effort.history is None:
@@ -246,6 +261,7 @@ def _key(block: Block, span: Span, origin: np.datetime64, end: np.datetime64, be
         "fitted_at": span.origins[0],
         "origin": origin,
         "end": end,
+        "hidden": span.hidden,
         "before": before,
         **asdict(block.effort),
     }
