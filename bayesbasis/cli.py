@@ -303,6 +303,7 @@ def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
 
 
-# The commands of the desk, and those about models, add themselves; they need what stands above.
+# Others add themselves; they need what stands above.
+import bayesbasis.cli_compare  # noqa: E402
 import bayesbasis.cli_desk  # noqa: E402
 import bayesbasis.cli_models  # noqa: E402

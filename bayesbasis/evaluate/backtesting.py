@@ -117,15 +117,22 @@ def backtest(
     every, length = _refitting(refit, history)
     effort = Effort(_length("horizon", horizon), draws, chains, tune, warm_tune, length, seed)
     spans = _spans(starts, effort.horizon, every)
-    if store is not None:
-        Path(store).mkdir(parents=True, exist_ok=True)
+    folder = make_store(store)
     blocks = [
-        Block(name, model, panel, tuple(spans[i : i + block]), effort, store and str(store))
+        Block(name, model, panel, tuple(spans[i : i + block]), effort, folder)
         for name, model in chosen.items()
         for i in range(0, len(spans), block)
     ]
     windows = run_blocks(blocks, client=client, processes=processes, progress=progress)
     return gather(windows, list(chosen), starts)
+
+
+def make_store(store: str | PathLike[str] | None) -> str | None:
+    """Make the folder that keeps finished windows."""
+    if store is None:
+        return None
+    Path(store).mkdir(parents=True, exist_ok=True)
+    return str(store)
 
 
 def name_models(models: Mapping[str, Model] | Iterable[Model]) -> dict[str, Spec | Baseline]:
@@ -235,7 +242,9 @@ def _refitting(
 
 
 def _length(name: str, value: str | np.timedelta64) -> np.timedelta64:
-    length = pd.Timedelta(value).to_timedelta64().astype("timedelta64[ns]")
+    # pandas wants days in capitals.
+    text = f"{value[:-1]}D" if isinstance(value, str) and value.endswith("d") else value
+    length = pd.Timedelta(text).to_timedelta64().astype("timedelta64[ns]")
     if length <= np.timedelta64(0, "ns"):
         raise ValueError(f"{name} is {value!r}; give a positive time such as '60D'")
     return length

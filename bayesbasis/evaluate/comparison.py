@@ -105,8 +105,16 @@ def compare(
     elif panel is None:
         raise ValueError("there is no panel to test on; give one, or a backtest that is done")
     else:
-        how = {"seed": seed, "store": store, "processes": processes, "progress": progress}
-        scores = backtest(models, panel, origins, horizon, **how)
+        scores = backtest(
+            models,
+            panel,
+            origins,
+            horizon,
+            seed=seed,
+            store=store,
+            processes=processes,
+            progress=progress,
+        )
     return Comparison(_table(scores), _pairs(scores), _buckets(scores), scores)
 
 
@@ -135,9 +143,11 @@ def _table(scores: xr.Dataset) -> pd.DataFrame:
 
 
 def _mean_energy(scores: xr.Dataset) -> "pd.Series[float]":
-    energy = scores["energy"].to_pandas()
-    done = energy[energy.notna().any(axis=1)]
-    return done.loc[:, done.notna().all()].mean(axis=1)
+    energy = scores["energy"].transpose("model", "curve").values
+    done = np.isfinite(energy)
+    tried = done.any(axis=1)
+    common = energy[tried][:, done[tried].all(axis=0)]
+    return pd.Series(common.mean(axis=1), scores["model"].values[tried])
 
 
 def _elpd(scores: xr.Dataset) -> pd.DataFrame:
@@ -145,11 +155,12 @@ def _elpd(scores: xr.Dataset) -> pd.DataFrame:
     empty = pd.DataFrame(columns=["elpd", "elpd_se"], dtype=float)
     if "elpd" not in scores:
         return empty
-    density = scores["elpd"].transpose("model", "event").to_pandas()
-    density = density[density.notna().any(axis=1)]
-    common = density.notna().all().values
+    density = scores["elpd"].transpose("model", "event").values
+    done = np.isfinite(density)
+    tried = done.any(axis=1)
+    common = done[tried].all(axis=0)
     size, origin = (scores[n].values[common] for n in ("event_size", "event_origin"))
-    values, place = density.values[:, common], np.unique(origin, return_inverse=True)[1]
+    values, place = density[tried][:, common], np.unique(origin, return_inverse=True)[1]
     count = place.max(initial=0) + 1
     # Windows follow one another: the origin is the block.
     cell = (place[:, None] == np.arange(count)).astype(float)
@@ -157,7 +168,7 @@ def _elpd(scores: xr.Dataset) -> pd.DataFrame:
     drawn = resample(xr.Dataset({"contract": ("origin", np.arange(count))}), 1000, 0)
     error = (drawn @ total.T / (drawn @ weight)[:, None]).std(0)
     mean = total.sum(1) / weight.sum()
-    return pd.DataFrame({"elpd": mean, "elpd_se": error}, density.index)
+    return pd.DataFrame({"elpd": mean, "elpd_se": error}, scores["model"].values[tried])
 
 
 def _fits(scores: xr.Dataset) -> pd.DataFrame:
@@ -184,8 +195,15 @@ def _pairs(scores: xr.Dataset) -> pd.DataFrame:
 
 def _buckets(scores: xr.Dataset) -> pd.DataFrame:
     mean = summarise(scores, "bucket", measures=("crps", "covered"))
-    crps = (_BASIS_POINTS * mean["crps"]).transpose("model", "bucket").to_pandas()
-    covered = mean["covered"].sel(level=0.9, method="nearest").transpose("model", "bucket")
-    both = pd.concat({"crps": crps, "coverage_90": covered.to_pandas()}, axis=1)
+    found = {
+        "crps": _BASIS_POINTS * mean["crps"],
+        "coverage_90": mean["covered"].sel(level=0.9, method="nearest"),
+    }
+    models, buckets = mean["model"].values, mean["bucket"].values
+    frames = {
+        name: pd.DataFrame(value.transpose("model", "bucket").values, models, buckets)
+        for name, value in found.items()
+    }
+    both = pd.concat(frames, axis=1)
     both.columns.names = ["score", "bucket"]
     return both.loc[:, both.notna().any()]

@@ -142,7 +142,8 @@ class Past:
                     f"no contract has been quoted for {length / _DAY:.0f} days before the origin: "
                     "there is no such move to learn from; take a later origin or a shorter horizon"
                 )
-            yield tuple(moves)  # type: ignore[misc]
+            start, ending, before, after = moves
+            yield start, ending, before, after
 
     def _moves(self, length: float) -> Array:
         """All known moves over a length of time, shape (4, move)."""

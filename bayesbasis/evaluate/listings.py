@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from bayesbasis.evaluate.backtesting import Model, gather, name_models
+from bayesbasis.evaluate.backtesting import Model, gather, make_store, name_models
 from bayesbasis.evaluate.parallel import run_blocks
 from bayesbasis.evaluate.windows import Block, Effort, Span
 
@@ -61,11 +60,9 @@ def leave_contract_out(
     spans = _spans(panel, contracts, sorted(days_left, reverse=True))
     length = np.timedelta64(int(max(days_left) * 86_400) + 86_400, "s").astype("timedelta64[ns]")
     effort = Effort(length, draws, chains, tune, warm_tune, None, seed)
-    if store is not None:
-        Path(store).mkdir(parents=True, exist_ok=True)
+    folder = make_store(store)
     blocks = [
-        Block(name, model, panel, tuple(spans), effort, store and str(store))
-        for name, model in chosen.items()
+        Block(name, model, panel, tuple(spans), effort, folder) for name, model in chosen.items()
     ]
     windows = run_blocks(blocks, client=None, processes=processes, progress=progress)
     origins = sorted({origin for span in spans for origin in span.origins})

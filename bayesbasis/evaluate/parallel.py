@@ -105,12 +105,12 @@ def _in_processes(blocks: Sequence[Block], processes: int, advance: Any) -> list
 
 
 def _on_dask(blocks: Sequence[Block], client: Any, advance: Any) -> list[xr.DataTree]:
-    from distributed import as_completed as as_dask_completes  # noqa: PLC0415
+    from dask import distributed  # noqa: PLC0415
 
     # Each has its own key: equal blocks of another run are not to be mixed up with these.
     futures = {client.submit(work, block, pure=False): i for i, block in enumerate(blocks)}
     found: dict[int, list[xr.DataTree]] = {}
-    for future in as_dask_completes(list(futures)):
+    for future in distributed.as_completed(list(futures)):
         number = futures[future]
         found[number] = future.result()
         advance(blocks[number].name, blocks[number].size)

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesbasis.report.tables import bands_table
+from bayesbasis.report.tables import bands_table, scores_table
 
 BANDS_SUFFIXES = (".csv", ".parquet", ".nc")
 
@@ -65,6 +65,23 @@ def write_bands(bands: xr.Dataset, path: Path) -> None:
             bands.to_netcdf(whole, engine="h5netcdf")
     else:
         write_table(bands_table(bands), path)
+
+
+def write_scores(scores: xr.Dataset, path: Path) -> None:
+    """Write a backtest as it is (``.nc``), or as a table, a row a quote and model.
+
+    Parameters
+    ----------
+    scores : xr.Dataset
+        From :func:`bayesbasis.backtest`.
+    path : Path
+        Its suffix chooses the format: ``.nc``, ``.parquet`` or ``.csv``.
+    """
+    if path.suffix == ".nc":
+        with replacing(path) as whole:
+            scores.to_netcdf(whole, engine="h5netcdf")
+    else:
+        write_table(scores_table(scores), path)
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Figures of a comparison: calibration, coverage, skill and where it was earned."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -130,7 +131,7 @@ def plot_skill(found: xr.Dataset) -> Figure:
         Per cent of the reference's CRPS saved, with 95 % intervals over contracts.
     """
     reference = found.attrs["reference"]
-    seen = found.isel(bucket=np.flatnonzero(np.isfinite(found["skill"]).any("model").values))
+    seen = found.isel(bucket=np.flatnonzero(found["skill"].notnull().any("model").values))
     names = [name for name in seen["model"].values if name != reference]
     figure, (ax,) = new_figure(1, 1, size=(8.0, 4.0))
     place = np.arange(seen.sizes["bucket"])
@@ -180,7 +181,7 @@ def plot_score_differences(found: xr.Dataset) -> Figure:
     figure, (above, below) = new_figure(2, 1, size=(9.0, 5.4), share_x=True)
     for number, name in enumerate(names):
         own = BASIS_POINTS * found.sel(model=name)
-        look = {
+        look: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
             "marker": MARKERS[number % len(MARKERS)],
@@ -230,6 +231,6 @@ def _draw_pit(ax: Axes, one: xr.Dataset) -> None:
     ax.bar(left, one["density"].values, width, align="edge", color=BLUE, alpha=0.75, linewidth=0)
     for edge in (lower, upper):
         ax.step(edges, edge, where="post", color=GREY, linewidth=0.8)
-    ax.axhline(1, color=INK, linewidth=0.8)
+    ax.axhline(1, color=INK, linewidth=0.8, label="calibrated")
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.5, 1])

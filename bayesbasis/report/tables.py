@@ -138,6 +138,38 @@ def update_table(now: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(table).iloc[np.argsort(now["rank"].values)].reset_index(drop=True)
 
 
+def scores_table(scores: xr.Dataset) -> pd.DataFrame:
+    """Lay a backtest out as a tidy table, a row a model and quote.
+
+    Parameters
+    ----------
+    scores : xr.Dataset
+        From :func:`bayesbasis.backtest`.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``model``, ``origin``, ``contract``, ``time`` (UTC), ``days`` to expiry, ``horizon`` (days)
+        and the scores, in log units: ``covered_90``, ``width_90`` and ``interval_score_90``,
+        ``forecast_5`` and ``pinball_5`` and so on for each level and quantile. Windows that failed
+        have no rows.
+    """
+    own = scores[[str(n) for n, v in scores.items() if v.dims[:2] == ("model", "point")]]
+    flat = own.stack(row=("model", "point"), create_index=False)
+    flat = flat.isel(row=np.flatnonzero(np.isfinite(flat["crps"].values)))
+    named = ("model", "origin", "contract", "time")
+    table = {name: flat[name].values for name in named}
+    table |= {"days": flat["tau"].values * DAYS_PER_YEAR, "horizon": flat["horizon"].values}
+    for name, values in flat.items():
+        kind = next((dim for dim in ("level", "quantile") if dim in values.dims), None)
+        if kind is None:
+            table[str(name)] = values.values
+            continue
+        for at in values[kind].values:
+            table[f"{name}_{100 * at:g}"] = values.sel({kind: at}).values
+    return pd.DataFrame(table)
+
+
 def _last_basis(panel: xr.Dataset, contract: str, origin: np.datetime64) -> float:
     names = panel["contract"].values[panel["contract_index"].values]
     known = np.flatnonzero((names == contract) & (panel["time"].values <= origin))
