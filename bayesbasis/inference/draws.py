@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import fair_basis
@@ -46,7 +46,12 @@ def natural_draws(spec: Spec, posterior: xr.Dataset) -> dict[str, Array]:
 
 
 def transitions(
-    spec: Spec, natural: Mapping[str, Array], start: Array, end: Array, group: int
+    spec: Spec,
+    natural: Mapping[str, Array],
+    start: Array,
+    end: Array,
+    group: int,
+    drive: Array | None = None,
 ) -> tuple[Array, Array]:
     """``φ`` and ``v`` of moves for every draw.
 
@@ -60,6 +65,8 @@ def transitions(
         Time to expiry before and after, years.
     group : int
         Parameter group.
+    drive : ndarray, shape (draw or 1, move, covariate), optional
+        Covariates of speed where each move starts; at their averages unless given.
 
     Returns
     -------
@@ -68,11 +75,16 @@ def transitions(
     draws = len(natural["noise"])
     phi, variance = np.empty((draws, len(start))), np.empty((draws, len(start)))
     easy = split_by_stiffness(start, end)
+    if drive is None:
+        drive = np.zeros((1, len(start), len(spec.drivers.speed)))
+    names = [*spec.law.parameters, *(["speed_coefficient"] if spec.drivers.speed else [])]
     for kind in (easy, ~easy):
         steps = Steps.between(start[kind], end[kind])
         for first in range(0, draws, _CHUNK):
             chunk = slice(first, first + _CHUNK)
-            own = {name: natural[name][chunk, group, None] for name in spec.law.parameters}
+            some = {name: natural[name][chunk] for name in names}
+            push = drive[chunk if len(drive) > 1 else slice(None), kind]
+            own = law_parameters(spec, some, [group], push, np)
             phi[chunk, kind], variance[chunk, kind] = spec.law.transition(own, steps, np)
     return phi, variance
 
@@ -88,14 +100,15 @@ def filter_parameters(
     for start in range(0, count, _CHUNK):
         chunk = {name: value[start : start + _CHUNK] for name, value in natural.items()}
         tables = []
-        for steps, group in zip(layout.moves, layout.move_group, strict=True):
-            own = {name: chunk[name][:, group] for name in spec.law.parameters}
+        kinds = zip(layout.moves, layout.move_group, layout.move_drive, strict=True)
+        for steps, group, drive in kinds:
+            own = law_parameters(spec, chunk, group, drive, np)
             shape = (len(chunk["noise"]), len(group))
             # A law without parameters moves the same in every draw.
             both = spec.law.transition(own, steps, np)
             tables.append([np.broadcast_to(table, shape) for table in both])
         phi, variance = (np.concatenate(both, axis=1) for both in zip(*tables, strict=True))
-        inputs = filter_inputs(spec, chunk, np)
+        inputs = filter_inputs(spec, chunk, np, layout.clock)
         fair = fair_basis(spec.equilibrium, chunk, layout.quotes, np)
         for d in range(len(phi)):
             rest = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}

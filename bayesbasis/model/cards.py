@@ -40,6 +40,8 @@ _SCALARS: Mapping[Any, str] = {
     str: "a string",
 }
 
+_NAMES = tuple[str, ...]
+
 _UNITS = {
     "carry_mean": "% a year",
     "carry_between_venues": "% a year",
@@ -60,6 +62,12 @@ _UNITS = {
     "volatility_half_life": "days",
     "stay": "days",
     "jump": "logit weight",
+    "coefficient": "% a year per standard deviation of the covariate",
+    "coefficient_between": "% a year per standard deviation",
+    "speed_coefficient": "of the logarithm of speed, per standard deviation",
+    "speed_coefficient_between": "of the logarithm of speed, per standard deviation",
+    "stay_coefficient": "of the logarithm of stays, per standard deviation",
+    "stay_coefficient_between": "of the logarithm of stays, per standard deviation",
     "noise": "days of diffusion, 30 days from expiry",
     "correlation": "of shocks along the curve",
     "tail": "degrees of freedom",
@@ -309,6 +317,10 @@ def _value(hint: Any, key: str, value: Any, place: _Place) -> Any:
         return _choice(key, value, get_args(hint), place)
     if hint in _SCALARS:
         return _scalar(hint, key, value, place)
+    if hint == _NAMES:
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return tuple(value)
+        raise place.error(f"{key} is {_shown(value)}; it takes {_wanted(hint)}")
     if not isinstance(value, dict):
         raise place.error(f"{key} is {_shown(value)}; it takes {_wanted(hint)}")
     place = place.inside(key)
@@ -347,6 +359,8 @@ def _plain(hint: Any, value: Any, place: _Place) -> Any:
         if not named:
             raise place.error(f"a card cannot name {value!r}; it can name {_one_of(registry)}")
         record[tag] = named[0]
+    if isinstance(value, tuple):
+        return list(value)
     if not is_dataclass(value):
         return value.item() if isinstance(value, np.generic) else value
     hints = get_type_hints(type(value))
@@ -397,7 +411,7 @@ def _wanted(hint: Any) -> str:
     if hint in _REGISTRIES:
         tag, registry = _REGISTRIES[hint]
         return f'a table such as {{ {tag} = "{next(iter(registry))}", ... }}'
-    return _SCALARS.get(hint, "a table")
+    return "an array of strings" if hint == _NAMES else _SCALARS.get(hint, "a table")
 
 
 def _shown(value: Any) -> str:

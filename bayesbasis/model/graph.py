@@ -8,10 +8,12 @@ import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import (
     contract_raw_prior,
     dims,
     filter_inputs,
+    law_parameters,
     parameters,
     population,
     raw_variables,
@@ -96,10 +98,15 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         "basis": layout.basis,
         "tau": layout.tau,
         "log_spot": layout.log_spot,
+        "observed": layout.observed,
+        "covariates": layout.covariates,
     }
-    for kind, moves, group in zip(_KINDS, layout.moves, layout.move_group, strict=True):
+    both = zip(_KINDS, layout.moves, layout.move_group, layout.move_drive, strict=True)
+    for kind, moves, group, drive in both:
         arrays |= {f"{kind}_{f.name}": getattr(moves, f.name) for f in fields(Steps)}
-        arrays[f"{kind}_group"] = group
+        arrays |= {f"{kind}_group": group, f"{kind}_drive": drive}
+    if layout.clock is not None:
+        arrays |= {f"clock_{name}": value for name, value in layout.clock._asdict().items()}
     return arrays | layout.schedule._asdict()
 
 
@@ -108,13 +115,16 @@ def _log_likelihood(
 ) -> Any:
     # Parameters that all underlyings share broadcast; there is nothing to gather.
     group = data["group"] if layout.levels.underlyings else slice(None)
-    quotes = Quotes(data["tau"], data["contract_index"], group, data["log_spot"])
+    read = (data[name] for name in ("log_spot", "covariates", "observed"))
+    quotes = Quotes(data["tau"], data["contract_index"], group, *read)
     fair = fair_basis(spec.equilibrium, natural, quotes, pt)
-    inputs = filter_inputs(spec, natural, pt) | {"deviation": data["basis"] - fair}
+    clock = None
+    if layout.clock is not None:
+        clock = Clock(*(data[f"clock_{name}"] for name in Clock._fields))
+    inputs = filter_inputs(spec, natural, pt, clock) | {"deviation": data["basis"] - fair}
     for kind in _KINDS:
-        own = {name: natural[name] for name in spec.law.parameters}
-        if layout.levels.underlyings:
-            own = {name: value[data[f"{kind}_group"]] for name, value in own.items()}
+        group = data[f"{kind}_group"] if layout.levels.underlyings else slice(None)
+        own = law_parameters(spec, natural, group, data[f"{kind}_drive"], pt)
         steps = Steps(**{f.name: data[f"{kind}_{f.name}"] for f in fields(Steps)})
         transition = spec.law.transition(own, steps, pt)
         inputs[f"phi_{kind}"], inputs[f"variance_{kind}"] = transition

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesbasis.model.covariates import Clock
+from bayesbasis.model.priors import Horseshoe, Prior
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.regimes import generator, urn, urn_grid
 
@@ -21,9 +23,13 @@ _ELEMENTS = {
     "volatility_ratio": ("higher_regime",),
     "stay": ("regime",),
     "jump": ("regime", "other"),
+    "coefficient": ("covariate",),
+    "speed_coefficient": ("speed_covariate",),
+    "stay_coefficient": ("regime", "stay_covariate"),
 }
+_OWN_BETWEEN = ("coefficient", "speed_coefficient", "stay_coefficient")
 _MARKET_ONLY = ("tail", "jump")
-_CHAIN = ("stay", "volatility_half_life")
+_CHAIN = ("stay", "stay_coefficient", "volatility_half_life")
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ def parameter_names(spec: Spec) -> tuple[str, ...]:
     else:
         names += ["volatility_ratio", "stay"] if count > 1 else []
         names += ["jump"] if count > 2 else []
+    names += ["speed_coefficient"] if spec.drivers.speed else []
+    names += ["stay_coefficient"] if spec.drivers.stay else []
     names += ["tail"] if spec.shocks.distribution == "student-t" else []
     return tuple(names)
 
@@ -70,6 +78,9 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
         raw[f"{name}_raw"] = element
+        if isinstance(getattr(spec.priors, name), Horseshoe):
+            raw |= {f"{name}_{part}_raw": element for part in ("local", "local_over")}
+            raw |= {f"{name}_{part}_raw": () for part in ("global", "global_over")}
         if is_pooled(spec, levels, name):
             raw[f"{name}_between_raw"] = ()
             raw[f"{name}_offset_raw"] = ("underlying", *element)
@@ -116,10 +127,10 @@ def parameters(
     for name in parameter_names(spec):
         axis = -1 - len(_ELEMENTS.get(name, ()))
         prior = getattr(spec.priors, name)
-        free = xp.expand_dims(prior.location + prior.scale * raw[f"{name}_raw"], axis)
+        free = xp.expand_dims(_free(spec, name, raw, xp), axis)
         if is_pooled(spec, levels, name):
             natural[f"{name}_market"] = prior.natural(free, xp).squeeze(axis)
-            spread = spec.priors.between_underlyings
+            spread = between_prior(spec, name)
             between = spread.location + spread.scale * raw[f"{name}_between_raw"]
             between = spread.natural(between, xp)
             natural[f"{name}_between"] = between
@@ -133,6 +144,22 @@ def parameters(
     mean, sd = contract_raw_prior(spec, centre, spread)
     own = centre + spread / sd * (raw["contract_raw"] - mean)
     return natural | found | {spec.equilibrium.quantity: own}
+
+
+def between_prior(spec: Spec, name: str) -> Prior:
+    """Prior of the spread of a parameter between underlyings."""
+    key = f"{name}_between" if name in _OWN_BETWEEN else "between_underlyings"
+    return getattr(spec.priors, key)
+
+
+def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
+    """Market's parameter on the scale where it is free."""
+    prior, normal = getattr(spec.priors, name), raw[f"{name}_raw"]
+    if not isinstance(prior, Horseshoe):
+        return prior.location + prior.scale * normal
+    size = [raw[f"{name}_{part}_raw"] for part in ("local", "local_over", "global", "global_over")]
+    size[2:] = [x[(..., *[None] * len(_ELEMENTS[name]))] for x in size[2:]]
+    return prior.shrunk(normal, *size, xp)
 
 
 def population(
@@ -194,8 +221,37 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     return named | {quantity: ("contract",)}
 
 
-def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:
+def law_parameters(
+    spec: Spec, natural: Mapping[str, Any], group: Any, drive: Any, xp: Any
+) -> dict[str, Any]:
+    """Parameters of the law for every move.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    natural : mapping
+        From `parameters`.
+    group : array of int, shape (move,), or slice
+        Parameter group of each move.
+    drive : array, shape (..., move, covariate)
+        Covariates of speed where each move starts; read only if there are any.
+    xp : module
+        `numpy` or `pytensor.tensor`.
+    """
+    own = {name: natural[name][..., group] for name in spec.law.parameters}
+    if spec.drivers.speed:
+        push = (natural["speed_coefficient"][..., group, :] * drive).sum(-1)
+        own["half_life"] = own["half_life"] * xp.exp(-push)
+    return own
+
+
+def filter_inputs(
+    spec: Spec, natural: Mapping[str, Any], xp: Any, clock: Clock | None = None
+) -> dict[str, Any]:
     """Map parameters to what the filter takes besides deviations and moves, in years and logs.
+
+    Without a clock, generators are those at average covariates.
 
     Returns
     -------
@@ -210,11 +266,11 @@ def filter_inputs(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, 
         "correlation": natural["correlation"],
         "tail": tail * xp.ones_like(noise),
         "scale": natural["volatility"] * (BASIS_POINT * DAYS_PER_YEAR**0.5),
-        "rates": _rates(spec, natural, xp),
+        "rates": _rates(spec, natural, clock, xp),
     }
 
 
-def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
+def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any) -> Any:
     count = spec.regimes.count
     if spec.regimes.is_stochastic:
         return urn(natural["volatility_half_life"] / DAYS_PER_YEAR, count)
@@ -227,7 +283,12 @@ def _rates(spec: Spec, natural: Mapping[str, Any], xp: Any) -> Any:
         # place[k, m, j] is one where the m-th regime other than k is j.
         place = np.stack([np.delete(np.eye(count), k, axis=0) for k in range(count)])
         jump = (weight[..., None] * place).sum(-2)
-    return generator(natural["stay"] / DAYS_PER_YEAR, jump, count)
+    stay = natural["stay"]
+    if spec.drivers.stay and clock is not None:
+        slope = natural["stay_coefficient"][..., clock.owner, :, :]
+        longer = (slope * clock.covariates[..., None, :]).sum(-1)
+        stay = stay[..., clock.owner, :] * xp.exp(longer)
+    return generator(stay / DAYS_PER_YEAR, jump, count)
 
 
 def _scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:

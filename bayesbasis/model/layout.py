@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.hierarchy import Levels
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes
@@ -43,6 +44,10 @@ class Layout:
         In order of events; zero for the unseen ones, whose fair basis is that of expiry.
     log_spot : ndarray, shape (contract + obs,)
         Logarithm of spot over its reference, in order of events; zero for the unseen ones.
+    observed : ndarray, shape (contract + obs,)
+        Carry taken as given, % a year.
+    covariates : ndarray, shape (contract + obs, covariate)
+        Standardised covariates of carry, in order of events.
     contract : ndarray of int64, shape (contract + obs,)
         In order of events.
     schedule : Schedule
@@ -51,6 +56,10 @@ class Layout:
         The distinct moves in time to expiry: those a small grid resolves, then the others.
     move_group : tuple of ndarray of int64
         Parameter group of each distinct move, for either kind.
+    move_drive : tuple of ndarray, shape (move, covariate)
+        Covariates of speed where it starts.
+    clock : Clock, optional
+        Chain and covariates of every generator, where covariates drive stays.
     event_time : ndarray of datetime64[ns], shape (event,)
         Time of each event.
     event_underlying, event_path : ndarray of int64, shape (event,)
@@ -67,10 +76,14 @@ class Layout:
     basis: Array
     tau: Array
     log_spot: Array
+    observed: Array
+    covariates: Array
     contract: Array
     schedule: Schedule
     moves: tuple[Steps, Steps]
     move_group: tuple[Array, Array]
+    move_drive: tuple[Array, Array]
+    clock: Clock | None
     event_time: Array
     event_underlying: Array
     event_path: Array
@@ -78,7 +91,14 @@ class Layout:
     @property
     def quotes(self) -> Quotes:
         """What an equilibrium reads."""
-        return Quotes(self.tau, self.contract, self.schedule.group, self.log_spot)
+        return Quotes(
+            self.tau,
+            self.contract,
+            self.schedule.group,
+            self.log_spot,
+            self.covariates,
+            self.observed,
+        )
 
 
 def spot_reference(panel: xr.Dataset) -> dict[str, float]:
@@ -98,7 +118,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     panel : xarray.Dataset
         From `make_panel`.
     fitted : xarray.Dataset, optional
-        The panel that parameters come from, if another: levels count from its mean spot.
+        The panel that parameters come from, if another: levels count from its mean spot, and
+        covariates in its standard deviations.
 
     Returns
     -------
@@ -107,7 +128,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     Raises
     ------
     ValueError
-        If no contract has a second quote, so that there is no move to learn from.
+        If no contract has a second quote, so that there is no move to learn from; if a covariate
+        is missing.
     """
     if panel.sizes["obs"] == panel.sizes["contract"]:
         raise ValueError(
@@ -128,7 +150,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     unseen = panel.sizes["contract"]
     contract = np.concatenate([np.arange(unseen), contract[order]])
     basis, tau = (_after_unseen(panel[name].values[order], unseen) for name in ("basis", "tau"))
-    log_spot = _log_spot(panel, panel if fitted is None else fitted, underlyings)
+    fitted = panel if fitted is None else fitted
+    log_spot = _log_spot(panel, fitted, underlyings)
+    drives = {role: standardised(panel, fitted, names) for role, names in columns(spec).items()}
     previous = _previous(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
@@ -136,8 +160,12 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
     )
+    clock = None
+    if spec.drivers.stay:
+        chain, clock = _clock(path[start], chain, _event_means(drives["stay"][order], start, stop))
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
-    step, moves, move_group = _moves(previous, tau, group)
+    speed = _after_unseen(drives["speed"][order], unseen)
+    step, moves, move_group, move_drive = _moves(previous, tau, group, speed)
     schedule = Schedule(
         previous=previous,
         step=step,
@@ -162,10 +190,14 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         basis=basis,
         tau=tau,
         log_spot=_after_unseen(log_spot[order], unseen),
+        observed=_after_unseen(observed_carry(spec, panel)[order], unseen),
+        covariates=_after_unseen(drives["carry"][order], unseen),
         contract=contract,
         schedule=schedule,
         moves=moves,
         move_group=move_group,
+        move_drive=move_drive,
+        clock=clock,
         event_time=time[start].astype("datetime64[ns]"),
         event_underlying=underlying[start],
         event_path=path[start],
@@ -205,12 +237,13 @@ def _coords(
         coords["higher_regime"] = list(range(2, count + 1))
     if count > 2:
         coords["other"] = list(range(1, count))
-    return coords
+    dims = {"carry": "covariate", "speed": "speed_covariate", "stay": "stay_covariate"}
+    return coords | {dims[role]: list(names) for role, names in columns(spec).items() if names}
 
 
 def _after_unseen(values: Array, unseen: int) -> Array:
     """Put the quotes that nobody saw before the others."""
-    return np.concatenate([np.zeros(unseen), values])
+    return np.concatenate([np.zeros((unseen, *values.shape[1:])), values])
 
 
 def _previous(contract: Array) -> Array:
@@ -239,14 +272,31 @@ def _gaps(path: Array, time: Array, chain: Array) -> tuple[Array, Array, Array]:
     return gap, distinct[1] / _YEAR_NS, distinct[0].copy()
 
 
+def _event_means(values: Array, start: Array, stop: Array) -> Array:
+    """Mean over the quotes of every event, shape (event, covariate)."""
+    return np.add.reduceat(values, start, axis=0) / (stop - start)[:, None]
+
+
+def _clock(path: Array, chain: Array, covariates: Array) -> tuple[Array, Clock]:
+    """Generator of every event, which led to it: that of the covariates of the event before."""
+    follows = np.diff(path, prepend=-1) == 0
+    before = np.where(follows[:, None], np.roll(covariates, 1, axis=0), covariates)
+    table = np.column_stack([chain, before])
+    distinct, row = np.unique(table, axis=0, return_inverse=True)
+    return row.ravel(), Clock(distinct[:, 0].astype(np.int64), distinct[:, 1:])
+
+
 def _moves(
-    previous: Array, tau: Array, group: Array
-) -> tuple[Array, tuple[Steps, Steps], tuple[Array, Array]]:
+    previous: Array, tau: Array, group: Array, speed: Array
+) -> tuple[Array, tuple[Steps, Steps], tuple[Array, Array], tuple[Array, Array]]:
     """Distinct moves of each parameter group, the easy ones first; and every quote's row."""
     scored = previous >= 0
     before = tau[previous[scored]]
-    before = np.where(before > 0, before, tau[scored] + SETTLED)
-    pairs = np.stack([group[scored], before, tau[scored]])
+    unseen = before == 0
+    before = np.where(unseen, tau[scored] + SETTLED, before)
+    # Nobody saw where a first move started: it is driven as it ended.
+    drive = np.where(unseen[:, None], speed[scored], speed[previous[scored]])
+    pairs = np.stack([group[scored], before, tau[scored], *drive.T])
     distinct, row = np.unique(pairs, axis=1, return_inverse=True)
     owner, start, end = distinct[0].astype(np.int64), distinct[1], distinct[2]
     hard = ~split_by_stiffness(start, end)
@@ -254,4 +304,5 @@ def _moves(
     step = np.full(len(tau), -1)
     step[scored] = rank[row.ravel()]
     moves = Steps.between(start[~hard], end[~hard]), Steps.between(start[hard], end[hard])
-    return step, moves, (owner[~hard], owner[hard])
+    driven = distinct[3:].T
+    return step, moves, (owner[~hard], owner[hard]), (driven[~hard], driven[hard])

@@ -5,7 +5,7 @@ for times and volatilities, the logit for what lives between two bounds. So a pr
 a standard normal to the parameter, sampling is well scaled, and pooling is addition on that scale.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import log
 from typing import Any, ClassVar
 
@@ -120,8 +120,64 @@ class LogitNormal:
         return self.lower + (self.upper - self.lower) / (1.0 + xp.exp(-free))
 
 
-Prior = Normal | LogNormal | LogitNormal
-DISTRIBUTIONS: dict[str, type[Prior]] = {p.name: p for p in (Normal, LogNormal, LogitNormal)}
+@dataclass(frozen=True)
+class Horseshoe:
+    r"""Regularised horseshoe: most coefficients near zero, a few as large as the data say.
+
+    .. math::
+
+        β_i \sim N(0, τ^2 \tilde λ_i^2), \qquad
+        \tilde λ_i^2 = \frac{c^2 λ_i^2}{c^2 + τ^2 λ_i^2}, \qquad
+        λ_i \sim C^+(0, 1), \qquad τ \sim C^+(0, τ_0)
+
+    Parameters
+    ----------
+    scale : float
+        Median ``τ_0`` of what a coefficient that does not matter may still be.
+    slab : float
+        Standard deviation ``c`` of one that matters.
+
+    Notes
+    -----
+    A half-Cauchy is the ratio of two standard normals, so that even here all that is sampled is
+    standard normal: the ratios never leave the formula, which is smooth where they are infinite.
+
+    References
+    ----------
+    Piironen & Vehtari (2017), doi 10.1214/17-EJS1337SI.
+    """
+
+    name: ClassVar[str] = "horseshoe"
+    scale: float
+    slab: float
+
+    def __post_init__(self) -> None:
+        _positive(self.name, "scale", self.scale)
+        _positive(self.name, "slab", self.slab)
+
+    @property
+    def location(self) -> float:
+        """Centre on the free scale."""
+        return 0.0
+
+    def natural(self, free: Any, xp: Any) -> Any:
+        """Map the free scale to the parameter."""
+        return free
+
+    def shrunk(self, normal: Any, local: Any, over: Any, top: Any, below: Any, xp: Any) -> Any:
+        """Coefficients of standard normals, of which ``local/over`` and ``top/below`` are Cauchy.
+
+        Their signs do not matter, as that of ``normal`` is symmetric.
+        """
+        size = self.scale * local * top
+        spread = self.slab * size / xp.sqrt((self.slab * over * below) ** 2 + size**2)
+        return normal * spread
+
+
+Prior = Normal | LogNormal | LogitNormal | Horseshoe
+DISTRIBUTIONS: dict[str, type[Prior]] = {
+    p.name: p for p in (Normal, LogNormal, LogitNormal, Horseshoe)
+}
 
 
 def _positive(distribution: str, name: str, value: float) -> None:
@@ -167,6 +223,12 @@ class Priors:
         Expected stay in a regime, days.
     jump : Prior
         Logit weight of each regime jumped to, when there are three or more.
+    coefficient : Prior
+        Coefficients of carry on covariates, % a year per standard deviation.
+    speed_coefficient, stay_coefficient : Prior
+        Those of the logarithms of speed and of stays, per standard deviation.
+    coefficient_between, speed_coefficient_between, stay_coefficient_between : Prior
+        Spread of each between underlyings, in its units.
     noise : Prior
         Quote noise, in days of diffusion 30 days from expiry.
     correlation : Prior
@@ -196,7 +258,23 @@ class Priors:
     volatility_half_life: Prior = LogNormal(10.0, 4.0)
     stay: Prior = LogNormal(15.0, 4.0)
     jump: Prior = Normal(0.0, 1.0)
+    coefficient: Prior = Normal(0.0, 5.0)
+    coefficient_between: Prior = LogNormal(1.0, 3.0)
+    speed_coefficient: Prior = Normal(0.0, 0.5)
+    speed_coefficient_between: Prior = LogNormal(0.1, 3.0)
+    stay_coefficient: Prior = Normal(0.0, 0.5)
+    stay_coefficient_between: Prior = LogNormal(0.1, 3.0)
     noise: Prior = LogNormal(0.1, 5.0)
     correlation: Prior = LogitNormal(0.5, 1.5)
     tail: Prior = LogNormal(6.0, 2.0, 2.0)
     between_underlyings: Prior = LogNormal(0.3, 2.0)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if isinstance(getattr(self, field.name), Horseshoe) and not field.name.endswith(
+                "coefficient"
+            ):
+                raise ValueError(
+                    f"{field.name} has a horseshoe prior, which is for coefficients of covariates; "
+                    "choose normal, lognormal or logit-normal"
+                )

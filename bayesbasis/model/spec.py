@@ -41,6 +41,24 @@ class Pooling:
 
 
 @dataclass(frozen=True)
+class Drivers:
+    """Covariates that drive how fast deviations close, and how long regimes last.
+
+    Parameters
+    ----------
+    speed : tuple of str
+        Columns of the panel, standardised, that multiply the expiry-free speed of mean reversion by
+        ``exp(xᵀβ)``; those at the start of a move hold until its end.
+    stay : tuple of str
+        Columns that multiply expected stays by ``exp(xᵀβ_k)``, each regime with its own ``β_k``.
+        Values are means over the quotes of an event and hold until the next.
+    """
+
+    speed: tuple[str, ...] = ()
+    stay: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Spec:
     """A model of the basis.
 
@@ -58,6 +76,8 @@ class Spec:
         What is shared between contracts, underlyings and venues.
     priors : Priors
         Priors in a trader's units.
+    drivers : Drivers
+        Covariates of speed and of stays.
     name : str
         Name of the card, for tables and figures; two specs that differ in name alone are equal.
     summary : str
@@ -77,5 +97,19 @@ class Spec:
     shocks: Shocks = Shocks()  # noqa: RUF009
     pooling: Pooling = Pooling()
     priors: Priors = Priors()  # noqa: RUF009
+    drivers: Drivers = Drivers()
     name: str = field(default="unnamed", compare=False)
     summary: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.drivers.speed and "half_life" not in self.law.parameters:
+            raise ValueError(
+                f"drivers.speed is {', '.join(self.drivers.speed)}, but the law {self.law.name} "
+                "has no half-life to drive; choose one that has, such as anchored"
+            )
+        free = self.regimes.count > 1 and not self.regimes.is_stochastic
+        if self.drivers.stay and not free:
+            raise ValueError(
+                f"drivers.stay is {', '.join(self.drivers.stay)}, but the model has no stays to "
+                "drive; give it two or more switching regimes"
+            )

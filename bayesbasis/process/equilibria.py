@@ -26,16 +26,18 @@ class Quotes(NamedTuple):
         Position in the group axis of parameters.
     log_spot : array, shape (..., n)
         Logarithm of spot over its reference.
+    covariates : array, shape (..., n, covariate)
+        Standardised covariates of carry.
+    observed : array, shape (..., n)
+        Carry that is taken as given, % a year.
     """
 
     tau: Any
     contract: Any
     group: Any
-    log_spot: Any
-
-    def at(self, rows: Any) -> "Quotes":
-        """Pick quotes."""
-        return Quotes(*(field[..., rows] for field in self))
+    log_spot: Any = 0.0
+    covariates: Any = None
+    observed: Any = 0.0
 
 
 class Equilibrium(Protocol):
@@ -45,6 +47,16 @@ class Equilibrium(Protocol):
     quantity: ClassVar[str]
     reads_spot: ClassVar[bool]
     equations: ClassVar[tuple[str, ...]]
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns of the panel that drive carry."""
+        ...
+
+    @property
+    def fixed(self) -> str:
+        """Column of the panel that holds observed carry; empty if none does."""
+        ...
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -83,12 +95,22 @@ def fair_basis(
 
 @dataclass(frozen=True)
 class CostOfCarry:
-    r"""Cost of carry, constant over the life of a contract.
+    r"""Cost of carry, constant over the life of a contract or driven by covariates.
 
-    .. math:: θ = c_j τ, \qquad F^* = S e^{c_j τ}
+    .. math:: θ = (c_j + x^\top β + r)\, τ, \qquad F^* = S e^θ
 
     where the carry ``c_j`` of contract ``j``, in % a year, is drawn from those of its underlying
-    and venue.
+    and venue; ``x`` are covariates at the time of the quote, ``β`` their coefficients, pooled over
+    underlyings, and ``r`` is carry that is observed.
+
+    Parameters
+    ----------
+    covariates : tuple of str
+        Columns of the panel that drive carry, such as an interest differential, storage or
+        sentiment. They enter in standard deviations from their mean over the fitted panel, so
+        coefficients are in % a year per standard deviation.
+    fixed : str
+        Column that holds observed carry, % a year, taken as given; ``c_j`` is what is left over.
 
     References
     ----------
@@ -97,7 +119,7 @@ class CostOfCarry:
     Examples
     --------
     >>> import numpy as np
-    >>> quotes = Quotes(np.array([0.25]), np.array([0]), np.array([0]), np.zeros(1))
+    >>> quotes = Quotes(np.array([0.25]), np.array([0]), np.array([0]))
     >>> fair_basis(CostOfCarry(), {"carry": np.array([10.0])}, quotes, np)
     array([0.025])
     """
@@ -105,16 +127,30 @@ class CostOfCarry:
     name: ClassVar[str] = "cost-of-carry"
     quantity: ClassVar[str] = "carry"
     reads_spot: ClassVar[bool] = False
-    equations: ClassVar[tuple[str, ...]] = ("θ = c τ,  c = carry of the contract",)
+    equations: ClassVar[tuple[str, ...]] = (
+        "θ = (c + xᵀβ + r) τ,  c = carry of the contract, x covariates, r observed carry",
+    )
+    covariates: tuple[str, ...] = ()
+    fixed: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.covariates)) < len(self.covariates):
+            raise ValueError(f"covariates are {', '.join(self.covariates)}; name each once")
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters that an underlying has."""
-        return ()
+        return ("coefficient",) if self.covariates else ()
 
     def curve(self, parameters: Mapping[str, Any], quotes: Quotes, xp: Any) -> tuple[Any, Any]:
         """Return offset and loading of every quote, by % a year of carry."""
-        return 0.0, _PER_CENT * quotes.tau
+        loading, driven = _PER_CENT * quotes.tau, 0.0
+        if self.covariates:
+            slope = parameters["coefficient"][..., quotes.group, :]
+            driven = (slope * quotes.covariates).sum(-1)
+        if self.fixed:
+            driven = driven + quotes.observed
+        return driven * loading, loading
 
 
 @dataclass(frozen=True)
@@ -158,6 +194,16 @@ class MeanRevertingSpot:
     equations: ClassVar[tuple[str, ...]] = (
         "θ = -(1 - e^(-aτ)) (ln S - ℓ),  a = ln 2 / spot_half_life,  ℓ = level of the contract",
     )
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """No column drives carry."""
+        return ()
+
+    @property
+    def fixed(self) -> str:
+        """No carry is observed."""
+        return ""
 
     @property
     def parameters(self) -> tuple[str, ...]:
