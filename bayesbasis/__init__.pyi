@@ -1,4 +1,5 @@
 from .data.cleaning import Cleaning as Cleaning
+from .data.covariates import join_covariates as join_covariates
 from .data.exchanges import list_exchanges as list_exchanges
 from .data.exchanges import load_exchange as load_exchange
 from .data.funding import make_funding as make_funding

@@ -9,6 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
@@ -88,7 +89,8 @@ def states_at(
     if fresh.any():
         natural[quantity][:, fresh] = _draw_quantity(spec, layout, natural, fresh, rng)
     last, final = _last_quotes(layout), _last_events(spec, layout)
-    groups = path_groups(spec, layout)
+    nowhere = np.zeros((len(final), len(spec.drivers.stay)))
+    average = generators(spec, layout, natural, nowhere)
     level, spread = np.empty((len(own), len(last))), np.empty((len(own), len(last)))
     probability = np.empty((len(own), len(final), spec.regimes.count))
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
@@ -96,10 +98,10 @@ def states_at(
         level[d], spread[d] = states.level[last], states.spread[last]
         for path, event in enumerate(final):
             probability[d, path] = (
-                states.filtered[event] if event >= 0 else stationary(p.rates[groups[path]])
+                states.filtered[event] if event >= 0 else stationary(average[d, path])
             )
     regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
-    fair = fair_basis(spec.equilibrium, natural, layout.quotes.at(last), np)
+    fair = fair_basis(spec.equilibrium, natural, layout.quotes, np)[:, last]
     at_last = layout.tau[last], layout.basis[last], fair
     return Origin(layout, natural, level, spread, *at_last, regime)
 
@@ -109,6 +111,22 @@ def path_groups(spec: Spec, layout: Layout) -> list[int]:
     if spec.regimes.shared_by != "underlying":
         return [0] * (len(layout.coords["venue"]) if spec.regimes.shared_by == "venue" else 1)
     return [i if layout.levels.underlyings else 0 for i in range(len(layout.underlyings))]
+
+
+def generators(spec: Spec, layout: Layout, natural: dict[str, Array], covariates: Array) -> Array:
+    """Generator of every path of regimes, shape (draw, path, regime, regime).
+
+    Parameters
+    ----------
+    spec, layout, natural
+        The model, the quotes and the parameters of every draw.
+    covariates : ndarray, shape (..., path, covariate)
+        Standardised covariates of stays.
+    """
+    groups = np.array(path_groups(spec, layout))
+    if not spec.drivers.stay:
+        return filter_inputs(spec, natural, np)["rates"][:, groups]
+    return filter_inputs(spec, natural, np, Clock(groups, covariates))["rates"]
 
 
 def _aligned(
@@ -216,9 +234,9 @@ def _regimes_at(
     rng: Generator,
 ) -> Array:
     """Draw the regime of every chain at the origin, some time after its last event."""
-    rates = filter_inputs(spec, natural, np)["rates"]
+    rates = generators(spec, layout, natural, layout.event_drive[final])
     regime = np.empty(probability.shape[:2], np.int64)
-    for path, group in enumerate(path_groups(spec, layout)):
+    for path in range(len(final)):
         cumulative = probability[:, path].cumsum(-1)
         uniform = rng.random(len(cumulative))
         regime[:, path] = (uniform[:, None] > cumulative[:, :-1]).sum(-1)
@@ -226,6 +244,6 @@ def _regimes_at(
             (start - layout.event_time[final[path]]).astype(np.int64) if final[path] >= 0 else 0
         )
         if elapsed > 0:
-            moves = transition_matrices(rates[:, group], elapsed / _YEAR_NS)
+            moves = transition_matrices(rates[:, path], elapsed / _YEAR_NS)
             regime[:, path] = step_regimes(regime[:, path], moves, rng)
     return regime

@@ -15,21 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from bayesbasis.data.panel import instant, known_at
 from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.leg import with_spot
-from bayesbasis.forecast.origin import Origin, path_groups, states_at
+from bayesbasis.forecast.origin import Origin, states_at
 from bayesbasis.forecast.passage import move_scale
+from bayesbasis.forecast.scenario import Future, Scenario, future
 from bayesbasis.forecast.spot import spot_paths
-from bayesbasis.inference.draws import transitions
+from bayesbasis.forecast.steps import move_tables, regime_paths
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
-from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.equilibria import Quotes, fair_basis
-from bayesbasis.process.simulation import simulate_deviations, simulate_regimes
+from bayesbasis.process.equilibria import Quotes, fair_basis, is_constant
+from bayesbasis.process.simulation import simulate_deviations
 
 Array = NDArray[Any]
 
 _YEAR_NS = 365 * 86_400 * 10**9
-_SPOT_STREAM = 1
+_SPOT_STREAM, _COVARIATE_STREAM = 1, 2
 
 
 def forecast(
@@ -45,6 +46,7 @@ def forecast(
     repeats: int = 1,
     regime: int | None = None,
     spot: bool = True,
+    covariates: Scenario | None = None,
 ) -> xr.Dataset:
     """Simulate the basis of live contracts to their expiry.
 
@@ -79,6 +81,11 @@ def forecast(
     spot : bool
         Whether to simulate spot as well: its volatility by regime and its correlation with the
         basis are learned from the quotes known at the origin.
+    covariates : mapping, pandas.DataFrame or xarray.Dataset, optional
+        What columns that the card reads will be. Of a mapping each value is a number, a series
+        over time, or ``"simulate"``: Ornstein-Uhlenbeck, learned from its past with its
+        uncertainty. A frame has ``time`` as column or index, a column for each covariate, and
+        perhaps ``underlying``. What is not given keeps its last value.
 
     Returns
     -------
@@ -87,17 +94,17 @@ def forecast(
         ``regime`` and ``shock_scale``, the standard deviation of the deviation's move into a step
         given its regime. Without step: ``carry`` (per year), the parameters of the law and the
         ``tail``, infinite if Gaussian. With spot: ``spot`` and ``spot_scale``, the scale of its log
-        move into a step given the regime; where the equilibrium reads spot, its path
-        ``equilibrium`` instead, and ``level`` (log units) instead of carry. Coords ``time`` and
-        ``tau`` (contract, step). Step 0 is the origin, the last step of a contract its expiry;
-        after it values are
-        missing (regime -1).
+        move into a step given the regime. Where the fair curve moves with spot or covariates:
+        ``equilibrium``, its path; where it reads spot, ``level`` (log units) instead of carry and
+        no spot leg. Coords ``time`` and ``tau`` (contract, step). Step 0 is the origin, the last
+        step of a contract its expiry; after it values are missing (regime -1).
 
     Raises
     ------
     ValueError
         If no contract is live at the origin, or a named one is not, or an underlying is unknown,
-        or no time is between the origin and the last expiry or the horizon.
+        or no time is between the origin and the last expiry or the horizon, or covariates do not
+        cover the time until then.
 
     Warns
     -----
@@ -119,7 +126,18 @@ def forecast(
         state = replace(state, regime=_all_in(spec, regime, state.regime))
     end = end_of(known, live, start, horizon)
     instants = grid(known, live, start, end) if times is None else ahead(times, start, end)
-    paths = simulate_paths(spec, known, live, state, instants, posterior, rng)
+    drive = future(
+        spec,
+        state.layout,
+        fit["constant_data"].to_dataset(),
+        known,
+        live,
+        instants,
+        covariates,
+        len(state.level),
+        np.random.default_rng([seed, _COVARIATE_STREAM]),
+    )
+    paths = simulate_paths(spec, known, live, state, instants, posterior, rng, drive)
     # An equilibrium that reads spot has paths of its own, of a spot that nobody can hold.
     if spot and not spec.equilibrium.reads_spot:
         # A stream of its own: paths of the basis are the same with and without spot.
@@ -148,6 +166,7 @@ def simulate_paths(
     times: Array,
     draws: xr.Dataset,
     rng: Generator,
+    drive: Future | None = None,
 ) -> xr.Dataset:
     """Simulate from states at an origin.
 
@@ -167,13 +186,18 @@ def simulate_paths(
         What the states were made from, for its chains and draws.
     rng : numpy.random.Generator
         Source of randomness.
+    drive : Future, optional
+        Covariates to come; by default they keep their last values.
 
     Returns
     -------
     xarray.Dataset
         As `forecast`, without attrs.
     """
-    return _dataset(known, live, times, draws, _simulate(spec, known, live, state, times, rng))
+    if drive is None:
+        drive = future(spec, state.layout, known, known, live, times, None, len(state.level), rng)
+    arrays = _simulate(spec, known, live, state, drive, times, rng)
+    return _dataset(known, live, times, draws, arrays)
 
 
 def origin_of(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
@@ -230,7 +254,13 @@ def end_of(
 
 
 def _simulate(
-    spec: Spec, known: xr.Dataset, live: Array, state: Origin, times: Array, rng: Generator
+    spec: Spec,
+    known: xr.Dataset,
+    live: Array,
+    state: Origin,
+    drive: Future,
+    times: Array,
+    rng: Generator,
 ) -> dict[str, Array]:
     """Simulate underlying by underlying; arrays have shape (draw, contract, step)."""
     layout, quantity = state.layout, spec.equilibrium.quantity
@@ -245,23 +275,26 @@ def _simulate(
         quantity: state.natural[quantity][:, live] * 0.01,
     }
     own = layout.contract_underlying[live] * layout.levels.underlyings
-    arrays |= {name: state.natural[name][:, own] for name in spec.law.parameters}
+    pushed = drive.before_steps(spec.drivers.speed, tau)
+    arrays |= law_parameters(spec, state.natural, own, pushed[:, :, 0], np)
     arrays["tail"] = inputs["tail"][:, own]
-    if spec.equilibrium.reads_spot:
+    if not is_constant(spec.equilibrium):
         arrays["equilibrium"] = np.full((draws, *tau.shape), np.nan)
+    if spec.equilibrium.reads_spot:
         spot = spot_paths(spec, layout, known, times, draws, rng)
     gaps = np.diff(times).astype(np.int64) / _YEAR_NS
-    groups = path_groups(spec, layout)
-    regimes = [
-        simulate_regimes(state.regime[:, path], inputs["rates"][:, group], gaps, rng)
-        for path, group in enumerate(groups)
-    ]
+    stays = drive.at_steps(spec.drivers.stay, tau)
+    regimes = regime_paths(spec, state, live, stays, gaps, rng)
+    carried = drive.at_steps(spec.equilibrium.covariates, tau)
+    observed = drive.values.get(spec.equilibrium.fixed, np.zeros((1, *tau.shape)))
     owners = np.stack([layout.contract_underlying[live], layout.contract_path[live]])
     for u, on in np.unique(owners, axis=1).T:
         group = int(u) if layout.levels.underlyings else 0
         path = regimes[on]
         members = np.flatnonzero((owners == [[u], [on]]).all(0))
-        phi, variance = _moves(spec, state, live[members], tau[members], group)
+        phi, variance = move_tables(
+            spec, state, live[members], tau[members], group, pushed[:, members]
+        )
         volatility = np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1)
         noise = inputs["noise"][:, group]
         deviation, quote = simulate_deviations(
@@ -278,7 +311,8 @@ def _simulate(
         scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
         contract = np.broadcast_to(live[members, None], tau[members].shape)
         log_spot = spot[u][:, None] if spec.equilibrium.reads_spot else np.zeros(1)
-        quotes = Quotes(tau[members], contract, np.array([[group]]), log_spot)
+        read = log_spot, carried[:, members], observed[:, members]
+        quotes = Quotes(tau[members], contract, np.array([[group]]), *read)
         fair = fair_basis(spec.equilibrium, state.natural, quotes, np)
         if "equilibrium" in arrays:
             arrays["equilibrium"][:, members] = fair
@@ -297,20 +331,6 @@ def _tau(known: xr.Dataset, live: Array, times: Array) -> Array:
     expiry = known["expiry"].values[live].astype("datetime64[ns]")
     left = (expiry[:, None] - times).astype(np.int64) / _YEAR_NS
     return np.where(left >= 0, left, np.nan)
-
-
-def _moves(
-    spec: Spec, state: Origin, contracts: Array, tau: Array, group: int
-) -> tuple[Array, Array]:
-    """``φ`` and ``v`` from the last quote to the origin and along the grid."""
-    start = np.concatenate([state.tau[contracts, None], tau[:, :-1]], axis=1)
-    moving = start > tau
-    phi = np.ones((len(state.level), *tau.shape))
-    variance = np.zeros_like(phi)
-    pairs, row = np.unique(np.stack([start[moving], tau[moving]]), axis=1, return_inverse=True)
-    tables = transitions(spec, state.natural, pairs[0], pairs[1], group)
-    phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
-    return phi, variance
 
 
 def _dataset(

@@ -47,6 +47,8 @@ _UNITS = {
     "tail": ("1", "degrees of freedom of shocks"),
     "carry": ("%/year", "carry"),
     "level": ("%", "level above the mean spot of the panel"),
+    "transient_half_life": ("day", "half-life of the transient part of spot"),
+    "transient_share": ("1", "share of a move of spot that is transient"),
     "spot_half_life": ("day", "half-life of spot that futures price in"),
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.

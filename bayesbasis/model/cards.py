@@ -52,6 +52,8 @@ _UNITS = {
     "level_between_underlyings": "%",
     "level_between_contracts": "%",
     "spot_half_life": "days",
+    "transient_half_life": "days",
+    "transient_share": "of a move of spot",
     "half_life": "days",
     "anchor": "γ, no unit",
     "volatility_exponent": "η, no unit",

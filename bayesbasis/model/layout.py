@@ -60,6 +60,8 @@ class Layout:
         Covariates of speed where it starts.
     clock : Clock, optional
         Chain and covariates of every generator, where covariates drive stays.
+    event_drive : ndarray, shape (event, covariate)
+        Covariates of stays at every event.
     event_time : ndarray of datetime64[ns], shape (event,)
         Time of each event.
     event_underlying, event_path : ndarray of int64, shape (event,)
@@ -84,6 +86,7 @@ class Layout:
     move_group: tuple[Array, Array]
     move_drive: tuple[Array, Array]
     clock: Clock | None
+    event_drive: Array
     event_time: Array
     event_underlying: Array
     event_path: Array
@@ -160,9 +163,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
     )
-    clock = None
+    clock, event_drive = None, _event_means(drives["stay"][order], start, stop)
     if spec.drivers.stay:
-        chain, clock = _clock(path[start], chain, _event_means(drives["stay"][order], start, stop))
+        chain, clock = _clock(path[start], chain, event_drive)
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
     speed = _after_unseen(drives["speed"][order], unseen)
     step, moves, move_group, move_drive = _moves(previous, tau, group, speed)
@@ -198,6 +201,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         move_group=move_group,
         move_drive=move_drive,
         clock=clock,
+        event_drive=event_drive,
         event_time=time[start].astype("datetime64[ns]"),
         event_underlying=underlying[start],
         event_path=path[start],

@@ -201,6 +201,10 @@ class Priors:
         Spread of that level within each level of the hierarchy, %.
     spot_half_life : Prior
         Half-life of the reversion of spot that futures price in, days.
+    transient_half_life : Prior
+        Half-life of the transient part of spot, days.
+    transient_share : Prior
+        Share of a move of spot that is transient.
     half_life : Prior
         Half-life of the expiry-free part of mean reversion, days.
     anchor : Prior
@@ -247,7 +251,9 @@ class Priors:
     level_between_venues: Prior = LogNormal(2.0, 3.0)
     level_between_underlyings: Prior = LogNormal(10.0, 3.0)
     level_between_contracts: Prior = LogNormal(10.0, 3.0)
-    spot_half_life: Prior = LogNormal(100.0, 3.0)
+    spot_half_life: Prior = LogNormal(100.0, 3.0, 10.0)
+    transient_half_life: Prior = LogNormal(7.0, 2.0, 1.0)
+    transient_share: Prior = LogitNormal(0.3, 1.0)
     half_life: Prior = LogNormal(20.0, 4.0)
     anchor: Prior = LogNormal(1.0, 2.0)
     volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)

@@ -107,6 +107,12 @@ class Spec:
                 f"drivers.speed is {', '.join(self.drivers.speed)}, but the law {self.law.name} "
                 "has no half-life to drive; choose one that has, such as anchored"
             )
+        read = {*self.equilibrium.covariates, *self.drivers.speed, *self.drivers.stay}
+        if self.equilibrium.fixed in read:
+            raise ValueError(
+                f"column {self.equilibrium.fixed!r} is carry taken as given; it cannot be a "
+                "covariate as well"
+            )
         free = self.regimes.count > 1 and not self.regimes.is_stochastic
         if self.drivers.stay and not free:
             raise ValueError(

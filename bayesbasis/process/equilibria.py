@@ -68,6 +68,11 @@ class Equilibrium(Protocol):
         ...
 
 
+def is_constant(equilibrium: Equilibrium) -> bool:
+    """Whether the fair curve is a constant carry, that of the contract alone."""
+    return not (equilibrium.reads_spot or equilibrium.covariates or equilibrium.fixed)
+
+
 def fair_basis(
     equilibrium: Equilibrium, parameters: Mapping[str, Any], quotes: Quotes, xp: Any
 ) -> Any:
@@ -159,14 +164,23 @@ class MeanRevertingSpot:
 
     .. math::
 
-        θ = -(1 - e^{-aτ}) (\ln S - ℓ_j), \qquad
-        F^* = \exp\left(e^{-aτ} \ln S + (1 - e^{-aτ})\, ℓ_j\right)
+        θ = -(1 - β(τ)) (\ln S - ℓ_j), \qquad
+        F^* = \exp\left(β(τ) \ln S + (1 - β(τ))\, ℓ_j\right), \qquad β(τ) = e^{-aτ}
+
+    or, with a transient part of spot that futures see through, ``β = (1 - s) e^{-aτ} + s e^{-bτ}``:
+    a move of spot is part news that reverts slowly, part noise that is gone in days.
 
     Parameters are ``spot_half_life`` (days; ``a = ln 2 / spot_half_life``), the speed that futures
-    price in, and ``level``, how far ``ℓ_j`` of contract ``j`` lies above the geometric mean of spot
-    in the panel that is fitted, in logarithmic %. Levels of contracts are drawn from those of their
-    underlying and venue. The level is that under the pricing measure: the convexity
+    price in; with a transient part, its ``transient_half_life`` (days, of ``b``) and
+    ``transient_share`` ``s``; and ``level``, how far ``ℓ_j`` of contract ``j`` lies above the
+    geometric mean of spot in the panel that is fitted, in logarithmic %. Levels of contracts are
+    drawn from those of their underlying and venue. The level is that under the pricing measure: the convexity
     ``σ² (1 - e^{-2aτ}) / 4a`` of Schwartz's formula varies little and is part of it.
+
+    Parameters
+    ----------
+    transient : bool
+        Whether spot has a transient part.
 
     Notes
     -----
@@ -192,8 +206,10 @@ class MeanRevertingSpot:
     quantity: ClassVar[str] = "level"
     reads_spot: ClassVar[bool] = True
     equations: ClassVar[tuple[str, ...]] = (
-        "θ = -(1 - e^(-aτ)) (ln S - ℓ),  a = ln 2 / spot_half_life,  ℓ = level of the contract",
+        "θ = -(1 - β(τ)) (ln S - ℓ),  β = e^(-aτ), or (1 - s) e^(-aτ) + s e^(-bτ) if transient",
+        "a = ln 2 / spot_half_life, b = ln 2 / transient_half_life, ℓ = level of the contract",
     )
+    transient: bool = False
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -208,12 +224,16 @@ class MeanRevertingSpot:
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters that an underlying has."""
-        return ("spot_half_life",)
+        passing = ("transient_half_life", "transient_share") if self.transient else ()
+        return ("spot_half_life", *passing)
 
     def curve(self, parameters: Mapping[str, Any], quotes: Quotes, xp: Any) -> tuple[Any, Any]:
         """Return offset and loading of every quote, by % of level."""
-        speed = rate(parameters["spot_half_life"][..., quotes.group])
-        weight = -xp.expm1(-speed * quotes.tau)
+        own = {name: parameters[name][..., quotes.group] for name in self.parameters}
+        weight = -xp.expm1(-rate(own["spot_half_life"]) * quotes.tau)
+        if self.transient:
+            passed = -xp.expm1(-rate(own["transient_half_life"]) * quotes.tau)
+            weight = weight + own["transient_share"] * (passed - weight)
         return -weight * quotes.log_spot, _PER_CENT * weight
 
 

@@ -91,9 +91,3 @@ def test_spot_that_reverts_slowly_is_a_cost_of_carry():
         fair_basis(CostOfCarry(), carry, quotes, np),
         rtol=1e-4,
     )
-
-
-def test_quotes_can_be_picked():
-    picked = QUOTES.at(np.array([3, 1]))
-    assert picked.tau.tolist() == QUOTES.tau[[3, 1]].tolist()
-    assert picked.contract.tolist() == QUOTES.contract[[3, 1]].tolist()
