@@ -174,8 +174,8 @@ class MeanRevertingSpot:
     price in; with a transient part, its ``transient_half_life`` (days, of ``b``) and
     ``transient_share`` ``s``; and ``level``, how far ``ℓ_j`` of contract ``j`` lies above the
     geometric mean of spot in the panel that is fitted, in logarithmic %. Levels of contracts are
-    drawn from those of their underlying and venue. The level is that under the pricing measure: the convexity
-    ``σ² (1 - e^{-2aτ}) / 4a`` of Schwartz's formula varies little and is part of it.
+    drawn from those of their underlying and venue. The level is that under the pricing measure:
+    the convexity ``σ² (1 - e^{-2aτ}) / 4a`` of Schwartz's formula varies little and is part of it.
 
     Parameters
     ----------

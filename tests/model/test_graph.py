@@ -162,8 +162,11 @@ def fair_by_hand(spec, layout, natural):
         if spec.equilibrium.quantity == "carry":
             fair[i] = natural["carry"][j] / 100 * tau
             continue
-        halves = natural["spot_half_life"][layout.contract_underlying[j]] / 365
-        fair[i] = (0.5 ** (tau / halves) - 1) * (layout.log_spot[i] - natural["level"][j] / 100)
+        u = layout.contract_underlying[j]
+        slow, fast = (natural[f"{part}_half_life"][u] / 365 for part in ("spot", "transient"))
+        share = natural["transient_share"][u]
+        left = (1 - share) * 0.5 ** (tau / slow) + share * 0.5 ** (tau / fast)
+        fair[i] = (left - 1) * (layout.log_spot[i] - natural["level"][j] / 100)
     return fair
 
 

@@ -25,8 +25,11 @@ DRAWN = {
     "carry": RNG.normal(5.0, 10.0, (DRAWS, CONTRACTS)),
     "level": RNG.normal(0.0, 20.0, (DRAWS, CONTRACTS)),
     "spot_half_life": RNG.uniform(20.0, 300.0, (DRAWS, GROUPS)),
+    "transient_half_life": RNG.uniform(2.0, 20.0, (DRAWS, GROUPS)),
+    "transient_share": RNG.uniform(0.1, 0.9, (DRAWS, GROUPS)),
 }
-every = pytest.mark.parametrize("equilibrium", [part() for part in EQUILIBRIA.values()])
+CURVES = [*(part() for part in EQUILIBRIA.values()), MeanRevertingSpot(transient=True)]
+every = pytest.mark.parametrize("equilibrium", CURVES)
 
 
 @every
@@ -78,6 +81,17 @@ def test_far_futures_are_worth_the_level():
     far = QUOTES._replace(tau=np.full(N, 200.0))
     expected = DRAWN["level"][:, QUOTES.contract] / 100 - QUOTES.log_spot
     np.testing.assert_allclose(fair_basis(MeanRevertingSpot(), DRAWN, far, np), expected)
+
+
+def test_a_transient_part_of_spot_is_one_that_reverts_faster():
+    """A share of it reverts at either speed; at one speed there is nothing to share."""
+    curve, plain = MeanRevertingSpot(transient=True), MeanRevertingSpot()
+    fast = DRAWN | {"spot_half_life": DRAWN["transient_half_life"]}
+    share = DRAWN["transient_share"][:, QUOTES.group]
+    both = [fair_basis(plain, drawn, QUOTES, np) for drawn in (DRAWN, fast)]
+    expected = (1 - share) * both[0] + share * both[1]
+    np.testing.assert_allclose(fair_basis(curve, DRAWN, QUOTES, np), expected, rtol=1e-12)
+    np.testing.assert_allclose(fair_basis(curve, fast, QUOTES, np), both[1], rtol=1e-12)
 
 
 def test_spot_that_reverts_slowly_is_a_cost_of_carry():
