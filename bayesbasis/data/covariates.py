@@ -56,16 +56,17 @@ def join_covariates(
     >>> join_covariates(prices, table)["rate"].tolist()
     [5, 6]
     """
+    there = ", ".join(map(str, table))
     stamp = next((name for name in ("time", "date") if name in table), None)
     if stamp is None:
-        raise PriceError(f"the table has no column time or date, only {', '.join(table)}")
-    keys = list(by)
-    names = columns
+        raise PriceError(f"the table has no column time or date, only {there}")
+    keys, names = list(by), columns
     if names is None:
-        names = [x for x in table.select_dtypes("number") if x not in (stamp, *keys)]
+        numbers = map(str, table.select_dtypes("number"))
+        names = [name for name in numbers if name not in (stamp, *keys)]
     for name in [*names, *keys]:
         if name not in table:
-            raise PriceError(f"the table has no column {name!r}, only {', '.join(table)}")
+            raise PriceError(f"the table has no column {name!r}, only {there}")
     for name in names:
         if name in prices:
             raise PriceError(f"the prices have a column {name!r} already; rename one of the two")

@@ -150,9 +150,10 @@ def _given(name: str, given: Any, owner: Array, times: Array) -> Array:
 
 
 def _as_of(name: str, underlying: str, own: pd.DataFrame, times: Array) -> Array:
-    stamps = pd.to_datetime(own["time"], utc=True).dt.tz_localize(None)
-    order = np.argsort(stamps.to_numpy(), kind="stable")
-    stamps, value = stamps.to_numpy("datetime64[ns]")[order], own["value"].to_numpy(float)[order]
+    utc = pd.to_datetime(own["time"], utc=True).dt.tz_localize(None)
+    stamps, value = utc.to_numpy("datetime64[ns]"), own["value"].to_numpy(float)
+    order = np.argsort(stamps, kind="stable")
+    stamps, value = stamps[order], value[order]
     after = times[1:]
     missing = after if not len(stamps) else after[(after < stamps[0]) | (after > stamps[-1])]
     if len(missing):

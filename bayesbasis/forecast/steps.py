@@ -25,8 +25,8 @@ def move_tables(
     pairs, row = np.stack([start[moving], tau[moving]]), np.arange(moving.sum())
     if not spec.drivers.speed:
         pairs, row = np.unique(pairs, axis=1, return_inverse=True)
-    drive = drive[:, moving] if spec.drivers.speed else None
-    tables = transitions(spec, state.natural, pairs[0], pairs[1], group, drive)
+    pushed = drive[:, moving] if spec.drivers.speed else None
+    tables = transitions(spec, state.natural, pairs[0], pairs[1], group, pushed)
     phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
     return phi, variance
 

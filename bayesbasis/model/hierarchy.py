@@ -157,9 +157,11 @@ def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
     prior, normal = getattr(spec.priors, name), raw[f"{name}_raw"]
     if not isinstance(prior, Horseshoe):
         return prior.location + prior.scale * normal
-    size = [raw[f"{name}_{part}_raw"] for part in ("local", "local_over", "global", "global_over")]
-    size[2:] = [x[(..., *[None] * len(_ELEMENTS[name]))] for x in size[2:]]
-    return prior.shrunk(normal, *size, xp)
+    local, over, top, below = (
+        raw[f"{name}_{part}_raw"] for part in ("local", "local_over", "global", "global_over")
+    )
+    element = (..., *[None] * len(_ELEMENTS[name]))
+    return prior.shrunk(normal, local, over, top[element], below[element], xp)
 
 
 def population(

@@ -72,12 +72,12 @@ class Spec:
         Volatility regimes.
     shocks : Shocks
         Joint distribution of shocks across the curve.
+    drivers : Drivers
+        Covariates of speed and of stays.
     pooling : Pooling
         What is shared between contracts, underlyings and venues.
     priors : Priors
         Priors in a trader's units.
-    drivers : Drivers
-        Covariates of speed and of stays.
     name : str
         Name of the card, for tables and figures; two specs that differ in name alone are equal.
     summary : str
@@ -95,27 +95,30 @@ class Spec:
     equilibrium: Equilibrium = CostOfCarry()  # noqa: RUF009
     regimes: Regimes = Regimes()  # noqa: RUF009
     shocks: Shocks = Shocks()  # noqa: RUF009
+    drivers: Drivers = Drivers()
     pooling: Pooling = Pooling()
     priors: Priors = Priors()  # noqa: RUF009
-    drivers: Drivers = Drivers()
     name: str = field(default="unnamed", compare=False)
     summary: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        if self.drivers.speed and "half_life" not in self.law.parameters:
+        if self.drivers != Drivers():
+            self._refuse_drivers()
+
+    def _refuse_drivers(self) -> None:
+        speed, stay = self.drivers.speed, self.drivers.stay
+        if speed and "half_life" not in self.law.parameters:
             raise ValueError(
-                f"drivers.speed is {', '.join(self.drivers.speed)}, but the law {self.law.name} "
+                f"drivers.speed is {', '.join(speed)}, but the law {self.law.name} "
                 "has no half-life to drive; choose one that has, such as anchored"
             )
-        read = {*self.equilibrium.covariates, *self.drivers.speed, *self.drivers.stay}
-        if self.equilibrium.fixed in read:
+        if self.equilibrium.fixed in {*speed, *stay}:
             raise ValueError(
                 f"column {self.equilibrium.fixed!r} is carry taken as given; it cannot be a "
                 "covariate as well"
             )
-        free = self.regimes.count > 1 and not self.regimes.is_stochastic
-        if self.drivers.stay and not free:
+        if stay and (self.regimes.count < 2 or self.regimes.is_stochastic):
             raise ValueError(
-                f"drivers.stay is {', '.join(self.drivers.stay)}, but the model has no stays to "
+                f"drivers.stay is {', '.join(stay)}, but the model has no stays to "
                 "drive; give it two or more switching regimes"
             )

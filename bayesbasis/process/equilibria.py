@@ -141,6 +141,10 @@ class CostOfCarry:
     def __post_init__(self) -> None:
         if len(set(self.covariates)) < len(self.covariates):
             raise ValueError(f"covariates are {', '.join(self.covariates)}; name each once")
+        if self.fixed and self.fixed in self.covariates:
+            raise ValueError(
+                f"column {self.fixed!r} is carry taken as given; it cannot be a covariate as well"
+            )
 
     @property
     def parameters(self) -> tuple[str, ...]:

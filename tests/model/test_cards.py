@@ -114,7 +114,8 @@ def test_a_card_is_plain_toml_that_says_everything(spec):
     tables = tomllib.loads(write_card(spec))
     assert tables.pop("name") == spec.name
     assert tables.pop("summary", "") == spec.summary
-    assert list(tables) == ["law", "equilibrium", "regimes", "shocks", "pooling", "priors"]
+    parts = ["law", "equilibrium", "regimes", "shocks", "drivers", "pooling", "priors"]
+    assert list(tables) == parts
     assert set(tables["priors"]) == {field.name for field in fields(Priors)}
 
 
@@ -275,7 +276,7 @@ print(json.dumps([cards.__file__, *(cards.load_card(name).name for name in cards
 WRONG = {
     "regmes = { count = 2 }": (
         "card 'unnamed': unknown table or key 'regmes'; did you mean 'regimes'? It takes 'law', "
-        "'equilibrium', 'regimes', 'shocks', 'pooling', 'priors', 'name' or 'summary'"
+        "'equilibrium', 'regimes', 'shocks', 'drivers', 'pooling', 'priors', 'name' or 'summary'"
     ),
     "name = 'mine'\nlaw = 'anchored'": (
         "card 'mine': law is 'anchored'; it takes a table such as { name = \"anchored\", ... }"
@@ -339,11 +340,11 @@ WRONG = {
     ),
     "[priors.half_life]\nmedian = 20.0": (
         "card 'unnamed', table [priors], half_life: distribution is missing, there is 'median'; "
-        "it takes 'normal', 'lognormal' or 'logit-normal'"
+        "it takes 'normal', 'lognormal', 'logit-normal' or 'horseshoe'"
     ),
     "[priors.half_life]\ndistribution = 'log-normal'": (
         "card 'unnamed', table [priors], half_life: distribution is 'log-normal'; "
-        "did you mean 'lognormal'? It takes 'normal', 'lognormal' or 'logit-normal'"
+        "did you mean 'lognormal'? It takes 'normal', 'lognormal', 'logit-normal' or 'horseshoe'"
     ),
     "[priors.half_life]\ndistribution = 'lognormal'\nmedian = 20.0": (
         "card 'unnamed', table [priors], half_life: factor is missing; it takes a finite number"

@@ -119,6 +119,9 @@ def test_defaults_stay_where_the_parameter_can_be():
         "carry_mean",
         "level_mean",
         "jump",
+        "coefficient",
+        "speed_coefficient",
+        "stay_coefficient",
         "volatility_exponent",
         "correlation",
     }
