@@ -287,13 +287,24 @@ def _found(name_or_path: str | PathLike[str]) -> tuple[bytes, str, str]:
     return file.read_bytes(), label, file.stem
 
 
-def _read(content: str | bytes, label: str | None, stem: str) -> Spec:
+def read_record(cls: Any, text: str, stem: str) -> Any:
+    """Read any frozen record of scalars, priors and records from TOML text, as a card is read.
+
+    Raises
+    ------
+    CardError
+        As `read_card`.
+    """
+    return _read(text, None, stem, cls)
+
+
+def _read(content: str | bytes, label: str | None, stem: str, cls: Any = Spec) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
         table = {"name": stem} | tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise CardError(f"card {label or stem!r} is not TOML: {error}") from error
-    return _record(Spec, table, _Place(label or str(table["name"])))
+    return _record(cls, table, _Place(label or str(table["name"])))
 
 
 def _record(cls: Any, table: Mapping[str, Any], place: _Place, *tags: str) -> Any:

@@ -1,0 +1,320 @@
+"""Forecasts of funding: posterior predictive premia and settlements of every perpetual."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.data.funding_rules import BASE_HOURS
+from bayesbasis.data.panel import instant, known_at
+from bayesbasis.model.funding_cards import read_funding_card
+from bayesbasis.model.funding_layout import (
+    BASIS_POINTS,
+    FundingLayout,
+    eight_hour_rate,
+    lay_out_funding,
+)
+from bayesbasis.model.funding_parameters import chains
+from bayesbasis.model.funding_spec import FundingSpec
+from bayesbasis.process.censored import Chains, track
+from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
+
+Array = NDArray[Any]
+
+_HOUR = np.timedelta64(3_600_000_000_000, "ns")
+_DAY = np.timedelta64(24, "h")
+# What the filter knew longer ago than this has left the state of the chains.
+_MEMORY_DAYS = 180
+# A contract that has not settled for this long is no longer live.
+_LIVE_DAYS = 3
+
+
+def forecast_funding(
+    fit: xr.DataTree,
+    horizon: str | np.timedelta64 = "30D",
+    *,
+    seed: int,
+    origin: str | datetime | np.datetime64 | None = None,
+    history: xr.Dataset | None = None,
+    contracts: Sequence[str] | None = None,
+    draws: int | None = None,
+) -> xr.Dataset:
+    """Posterior predictive paths of every settlement within a horizon.
+
+    Per posterior draw: state of the chains at the origin from the filter, their future exactly,
+    premia from the state and the last funding, and funding by the venue's rule. Venues of one
+    chain share its path.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit_funding`.
+    horizon : str or numpy.timedelta64
+        How far, such as ``"30D"``.
+    seed : int
+        Same seed, fit and data give the same paths.
+    origin : str, datetime or numpy.datetime64, optional
+        Now (UTC); the last settlement by default. What settled later is not used.
+    history : xarray.Dataset, optional
+        Newer settlements than the fit's, of the same contracts.
+    contracts : sequence of str, optional
+        All that are live by default.
+    draws : int, optional
+        Posterior draws to use, spread evenly over the chains; all by default.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims chain, draw, contract, step: ``funding`` (of one interval, a fraction) and ``premium``
+        (per 8 hours); missing after a contract's last step. Coords ``time`` (contract, step),
+        ``interval`` (contract, hours), ``interest``, ``clamp``, ``underlying``, ``venue``.
+
+    Raises
+    ------
+    ValueError
+        If the horizon is not positive or ends before any settlement, or a contract is unknown,
+        not live, or was not fitted.
+    """
+    spec = read_funding_card(fit.attrs["card"])
+    quotes = fit["constant_data"].to_dataset() if history is None else history
+    start = quotes["time"].values.max() if origin is None else instant(origin)
+    length = np.timedelta64(pd.Timedelta(horizon).to_timedelta64(), "ns")
+    if length <= np.timedelta64(0, "ns"):
+        raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
+    known = _recent(known_at(quotes, start), start)
+    live = _live(known, start, contracts, fit)
+    posterior = fit["posterior"].to_dataset()
+    if draws is not None:
+        posterior = _thin(posterior, draws)
+    natural = _natural(posterior, known)
+    rng = np.random.default_rng(seed)
+    layout = lay_out_funding(known, spec.shared_by)
+    due = {k: _due(known, k, start, start + length) for k in live}
+    if not any(len(times) for times, _ in due.values()):
+        raise ValueError(f"no contract settles within {horizon} of {start:.19}; look further ahead")
+    filtered = _filtered(spec, layout, natural)
+    count = len(natural["level"])
+    steps = max(len(times) for times, _ in due.values())
+    arrays = {name: np.full((count, len(live), steps), np.nan) for name in ("premium", "funding")}
+    for group, last in filtered.items():
+        members = [i for i, k in enumerate(live) if layout.contract_underlying[k] == group]
+        if members:
+            own = [live[i] for i in members]
+            paths = _simulate(spec, layout, known, own, [due[k] for k in own], last, natural, rng)
+            for i, (premium, funding) in zip(members, paths, strict=True):
+                arrays["premium"][:, i, : premium.shape[1]] = premium
+                arrays["funding"][:, i, : funding.shape[1]] = funding
+    paths = _dataset(known, live, [due[k][0] for k in live], posterior, arrays)
+    kept = {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
+    return paths.assign_attrs(
+        origin=str(start), horizon=str(pd.Timedelta(length)), seed=seed, **kept
+    )
+
+
+def _recent(known: xr.Dataset, start: np.datetime64) -> xr.Dataset:
+    """Keep the settlements that say anything of the present."""
+    recent = known["time"].values > start - _MEMORY_DAYS * _DAY
+    return known.isel(obs=recent)
+
+
+def _live(
+    known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None, fit: xr.DataTree
+) -> list[int]:
+    names = known["contract"].values.astype(str).tolist()
+    last = {
+        k: _own(known, k)["time"].values.max(initial=np.datetime64(0, "ns"))
+        for k in range(len(names))
+    }
+    alive = [k for k in last if last[k] > start - _LIVE_DAYS * _DAY]
+    fitted = set(fit["posterior"]["contract"].values.astype(str))
+    alive = [k for k in alive if names[k] in fitted]
+    if contracts is None:
+        if not alive:
+            raise ValueError(
+                f"no fitted contract has settled in the {_LIVE_DAYS} days to {start:.19}"
+            )
+        return alive
+    bad = [name for name in contracts if name not in {names[k] for k in alive}]
+    if bad or not contracts:
+        raise ValueError(
+            f"{', '.join(bad) or 'no contract'} cannot be forecast from {start:.19}; "
+            f"live there: {', '.join(names[k] for k in alive) or 'none'}"
+        )
+    return [names.index(name) for name in contracts]
+
+
+def _own(known: xr.Dataset, contract: int) -> xr.Dataset:
+    return known[["funding_rate", "scheduled", "interval"]].isel(
+        obs=np.flatnonzero(known["contract_index"].values == contract)
+    )
+
+
+def _thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
+    each = max(1, draws // posterior.sizes["chain"])
+    keep = np.linspace(0, posterior.sizes["draw"] - 1, min(each, posterior.sizes["draw"]))
+    return posterior.isel(draw=np.unique(keep.astype(int)))
+
+
+def _natural(posterior: xr.Dataset, known: xr.Dataset) -> dict[str, Array]:
+    """Parameters of every draw, contracts as in the history; those never fitted are missing."""
+    fitted = posterior["contract"].values.astype(str).tolist()
+    names = known["contract"].values.astype(str)
+    place = np.array([fitted.index(name) if name in fitted else 0 for name in names])
+    natural = {}
+    for name, variable in posterior.data_vars.items():
+        own = tuple(dim for dim in variable.dims if dim not in ("chain", "draw"))
+        value = variable.transpose("chain", "draw", *own).values
+        value = value.reshape(-1, *value.shape[2:])
+        natural[str(name)] = value[:, place] if own == ("contract",) else value
+    return natural
+
+
+@dataclass(frozen=True, eq=False)
+class _Last:
+    """The last event of a chain: when it was, and the state's distribution, (draw, state)."""
+
+    time: np.datetime64
+    probability: Array
+
+
+def filter_chains(
+    spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
+) -> list[Chains]:
+    """What the filter takes, draw by draw."""
+    where = layout.cell_contract, layout.cell_hours, layout.gap_days
+    inputs = chains(spec, natural, *where, np)
+    return [
+        Chains(*(np.ascontiguousarray(inputs[name][d]) for name in Chains._fields))
+        for d in range(len(natural["level"]))
+    ]
+
+
+def _filtered(
+    spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
+) -> dict[int, _Last]:
+    ends = np.flatnonzero(np.append(np.diff(layout.event_underlying) != 0, True))
+    found = []
+    for one in filter_chains(spec, layout, natural):
+        found.append(track(layout.settlements, one).filtered[ends])
+    states = np.stack(found, axis=1)
+    return {
+        int(layout.event_underlying[end]): _Last(layout.event_time[end], states[i])
+        for i, end in enumerate(ends)
+    }
+
+
+def _due(
+    known: xr.Dataset, contract: int, start: np.datetime64, end: np.datetime64
+) -> tuple[Array, Array]:
+    """Settlements ahead of a contract, and when their rates are measured."""
+    hours = float(known["interval_now"].values[contract])
+    late = float(known["lag_intervals"].values[contract]) * hours
+    last = _own(known, contract)["scheduled"].values[-1]
+    step = (hours * _HOUR).astype(_HOUR.dtype)
+    count = max(int((end - last) // step), 0)
+    times = last + step * np.arange(1, count + 1)
+    times = times[times > start]
+    return times, times - (late * _HOUR).astype(_HOUR.dtype)
+
+
+def _simulate(
+    spec: FundingSpec,
+    layout: FundingLayout,
+    known: xr.Dataset,
+    members: list[int],
+    due: list[tuple[Array, Array]],
+    last: _Last,
+    natural: dict[str, Array],
+    rng: Generator,
+) -> list[tuple[Array, Array]]:
+    """Premium and funding of each member, shape (draw, step), as fractions."""
+    # A rate measured before the chain's last event is taken as measured there.
+    measured = [np.maximum(times, last.time) for _, times in due]
+    grid = np.unique(np.concatenate([[last.time], *measured]))
+    places = [np.searchsorted(grid, times) for times in measured]
+    days, gap = np.unique(np.diff(grid) / _DAY, return_inverse=True)
+    hours = known["interval_now"].values[members].astype(float)
+    inputs = chains(spec, natural, np.array(members), hours, days if len(days) else np.ones(1), np)
+    moves = inputs["slow"], inputs["inner"]
+    begin = draw_rows(last.probability, rng)
+    states = simulate_states(begin, moves, np.concatenate([[-1], gap]), rng)
+    # Two rates of one contract may fall on the last event; each is a step of its own there.
+    rank = [np.arange(len(p)) - np.searchsorted(p, p) for p in places]
+    most = 1 + max((int(r.max(initial=0)) for r in rank), default=0)
+    rows = np.arange(len(grid)).repeat(most)
+    wanted = np.zeros((len(rows), len(members)), dtype=bool)
+    at = [p * most + r for p, r in zip(places, rank, strict=True)]
+    for column, row in enumerate(at):
+        wanted[row, column] = True
+    rates = eight_hour_rate(known) * BASIS_POINTS
+    before = [rates[known["contract_index"].values == k][-1] for k in members]
+    premium, funding = simulate_premia(
+        states[rows],
+        wanted,
+        np.array(before),
+        inputs["location"],
+        inputs["scale"],
+        inputs["memory"],
+        _rules(known, members, hours),
+        rng,
+    )
+    share = hours / BASE_HOURS / BASIS_POINTS
+    return [
+        (premium[row, :, i].T / BASIS_POINTS, funding[row, :, i].T * share[i])
+        for i, row in enumerate(at)
+    ]
+
+
+def _rules(known: xr.Dataset, members: list[int], hours: Array) -> Rules:
+    own = known.isel(contract=members)
+    return Rules(
+        own["interest"].values * BASIS_POINTS,
+        own["clamp"].values * BASIS_POINTS,
+        own["cap"].values * BASIS_POINTS * BASE_HOURS / hours,
+        own["plain"].values.astype(bool),
+    )
+
+
+def _dataset(
+    known: xr.Dataset,
+    live: list[int],
+    times: list[Array],
+    posterior: xr.Dataset,
+    arrays: dict[str, Array],
+) -> xr.Dataset:
+    steps = arrays["funding"].shape[-1]
+    stamps = np.full((len(live), steps), np.datetime64("NaT", "ns"))
+    for row, own in zip(stamps, times, strict=True):
+        row[: len(own)] = own
+    sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+    named = {
+        "funding": ("1", "funding of one interval, paid by longs"),
+        "premium": ("1", "time-weighted premium, per 8 hours"),
+    }
+    own = known.isel(contract=live)
+    on_contract = ("underlying", "venue", "interest", "clamp", "plain", "continuous")
+    return xr.Dataset(
+        {
+            name: (
+                ("chain", "draw", "contract", "step"),
+                arrays[name].reshape(*sizes, *arrays[name].shape[1:]),
+                {"units": units, "long_name": long_name},
+            )
+            for name, (units, long_name) in named.items()
+        },
+        {
+            "chain": posterior["chain"].values,
+            "draw": posterior["draw"].values,
+            "contract": own["contract"].values.astype(str),
+            "step": np.arange(1, steps + 1),
+            "time": (("contract", "step"), stamps),
+            "interval": ("contract", own["interval_now"].values, {"units": "hour"}),
+            **{name: ("contract", own[name].values) for name in on_contract},
+        },
+    )

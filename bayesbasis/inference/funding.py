@@ -1,0 +1,241 @@
+"""Fitting a funding model: from a history to a posterior that knows where it came from."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from bayesbasis.data.panel import panel_hash
+from bayesbasis.inference.diagnostics import diagnose
+from bayesbasis.inference.posterior import LogPosterior, compile_gradient
+from bayesbasis.inference.sampling import sample_nutpie, versions
+from bayesbasis.inference.warm import Start
+from bayesbasis.model.funding_cards import write_funding_card
+from bayesbasis.model.funding_graph import build_funding, funding_arrays, funding_coords
+from bayesbasis.model.funding_layout import lay_out_funding
+from bayesbasis.model.funding_parameters import funding_dims, funding_parameters, funding_raw
+from bayesbasis.model.funding_spec import FundingSpec
+
+Array = NDArray[Any]
+
+_UNITS = {
+    "centre": ("bp", "premium at the middle of the slow level, per 8 hours"),
+    "level": ("bp", "one standard deviation of the slow level, per 8 hours"),
+    "skew": ("1", "skew of the slow level"),
+    "slow_half_life": ("day", "half-life of the slow level"),
+    "growth": ("1", "growth of noise with the slow level"),
+    "swing": ("bp", "one standard deviation of the fast premium, per 8 hours"),
+    "fast_half_life": ("day", "half-life of the fast premium"),
+    "volatility_ratio": ("1", "volatility of the wild regime over the calm one"),
+    "stay": ("day", "expected stay in a regime"),
+    "noise": ("bp", "scale of a contract's own premium, per 8 hours"),
+    "memory": ("day", "half-life of the last funding in the next premium"),
+    "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
+}
+# The mode is where chains begin, no more: it need not be found to the last digit.
+_MODE_STEPS = 200
+_SLOPE_STEP = 1e-4
+_UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
+
+
+def fit_funding(
+    spec: FundingSpec,
+    history: xr.Dataset,
+    *,
+    draws: int = 500,
+    tune: int = 500,
+    chains: int = 4,
+    seed: int,
+    sampler: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Sample the posterior of a funding model and diagnose it.
+
+    Parameters
+    ----------
+    spec : FundingSpec
+        The model.
+    history : xarray.Dataset
+        From `make_funding`.
+    draws, tune, chains : int
+        Draws kept and discarded per chain, and chains; they begin near the posterior mode.
+    seed : int
+        Same seed, card and data give the same draws.
+    sampler : mapping, optional
+        Goes to nutpie, for instance ``{"target_accept": 0.9}``. ``{"backend": "laplace"}`` draws
+        from the Gaussian at the posterior mode instead: seconds instead of minutes, for rolling
+        refits; the diagnosis then says so.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats`` and ``constant_data`` (the history). Attrs:
+        ``card``, ``card_name``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s``,
+        ``diagnosis``.
+
+    Raises
+    ------
+    ValueError
+        If draws, tune or chains is not positive.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> history, audit = bb.make_funding("funding.parquet")  # doctest: +SKIP
+    >>> fit = bb.fit_funding(bb.FundingSpec(), history, seed=1)  # doctest: +SKIP
+    """
+    for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    started = time.perf_counter()
+    target = funding_posterior(spec, history)
+    run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
+    options = {"target_accept": 0.8} | dict(sampler or {})
+    backend = options.pop("backend", "nutpie")
+    if backend == "laplace":
+        flat, stats = _laplace(target, draws, chains, seed)
+        return assemble_funding(spec, history, flat, stats, seed=seed, started=started)
+    if backend != "nutpie":
+        raise ValueError(f"unknown sampler backend {backend!r}; choose nutpie or laplace")
+    begin = Start(_mode(target)[None], np.zeros(target.size), np.ones(target.size))
+    flat, stats = sample_nutpie(target, run, options, begin)
+    return assemble_funding(spec, history, flat, stats, seed=seed, started=started)
+
+
+def assemble_funding(
+    spec: FundingSpec,
+    history: xr.Dataset,
+    flat: Array,
+    stats: xr.Dataset,
+    *,
+    seed: int,
+    started: float,
+) -> xr.DataTree:
+    """Turn raw draws, shape (chain, draw, size), into a fit: parameters, diagnosis, provenance."""
+    natural = funding_parameters(spec, _split(spec, history, flat), np)
+    coords = funding_coords(spec, history)
+    variables = {}
+    for name, dims in funding_dims(spec).items():
+        base = name.removesuffix("_market").removesuffix("_between")
+        units, long_name = _UNITS.get(base, ("1", name))
+        attrs = {"units": units, "long_name": long_name}
+        variables[name] = (("chain", "draw", *dims), natural[name], attrs)
+    used = {dim for dims in funding_dims(spec).values() for dim in dims}
+    posterior = xr.Dataset(
+        variables,
+        {"chain": np.arange(flat.shape[0]), "draw": np.arange(flat.shape[1])}
+        | {dim: np.array(labels) for dim, labels in coords.items() if dim in used},
+    )
+    tree = xr.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": stats, "constant_data": history}
+    )
+    tree.attrs = {
+        "card": write_funding_card(spec),
+        "card_name": spec.name,
+        "data_hash": panel_hash(history),
+        "seed": seed,
+        "versions": json.dumps(versions()),
+    }
+    sampled = "lp" in stats
+    tree.attrs["diagnosis"] = str(diagnose(tree)) if sampled else _UNSAMPLED
+    tree.attrs["wall_time_s"] = time.perf_counter() - started
+    return tree
+
+
+def funding_posterior(spec: FundingSpec, history: xr.Dataset) -> LogPosterior:
+    """Compile the posterior of a funding history, or take what was compiled for another.
+
+    Parameters
+    ----------
+    spec : FundingSpec
+        The model.
+    history : xarray.Dataset
+        From `make_funding`.
+    """
+    evaluate, names, _ = _compile(spec, _Example(history))
+    arrays = funding_arrays(lay_out_funding(history, spec.shared_by))
+    coords = funding_coords(spec, history)
+    sizes = {name: np.asarray(len(labels)) for name, labels in coords.items()}
+    shapes = funding_shapes(spec, history)
+    return LogPosterior(
+        evaluate,
+        {name: shapes[name] for name in names.variables},
+        tuple((sizes | arrays)[name] for name in names.data),
+    )
+
+
+class _Example:
+    """A history to build a graph on. All are alike: the graph does not depend on the data."""
+
+    def __init__(self, history: xr.Dataset) -> None:
+        self.history = history
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Example)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=8)
+def _compile(spec: FundingSpec, example: _Example) -> tuple[Callable[..., Any], Any, Any]:
+    model = build_funding(spec, example.history)
+    return compile_gradient(model, model.logp(vars=model.potentials))
+
+
+def funding_shapes(spec: FundingSpec, history: xr.Dataset) -> dict[str, tuple[int, ...]]:
+    """Shape of each variable of the flat vector, in order."""
+    coords = funding_coords(spec, history)
+    return {
+        name: tuple(len(coords[dim]) for dim in dims) for name, dims in funding_raw(spec).items()
+    }
+
+
+def _split(spec: FundingSpec, history: xr.Dataset, flat: Array) -> dict[str, Array]:
+    pieces, first = {}, 0
+    for name, shape in funding_shapes(spec, history).items():
+        size = int(np.prod(shape))
+        pieces[name] = flat[..., first : first + size].reshape(flat.shape[:-1] + shape)
+        first += size
+    return pieces
+
+
+def _mode(target: LogPosterior) -> Array:
+    def downhill(flat: Array) -> tuple[float, Array]:
+        value, slope = target(flat)
+        return -value, -slope
+
+    found = minimize(
+        downhill,
+        np.zeros(target.size),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MODE_STEPS, "maxcor": 30},
+    )
+    return found.x
+
+
+def _laplace(target: LogPosterior, draws: int, chains: int, seed: int) -> tuple[Array, xr.Dataset]:
+    """Draw from the Gaussian at the mode, its curvature by differences of the gradient.
+
+    Where the posterior curves less than its prior, that of the prior is taken.
+    """
+    mode = _mode(target)
+    slopes = [
+        (target(mode + step)[1] - target(mode - step)[1]) / (2.0 * _SLOPE_STEP)
+        for step in _SLOPE_STEP * np.eye(target.size)
+    ]
+    curvature = -0.5 * (np.array(slopes) + np.array(slopes).T)
+    values, vectors = np.linalg.eigh(curvature)
+    spread = vectors / np.sqrt(np.maximum(values, 1.0))
+    normal = np.random.default_rng(seed).standard_normal((chains, draws, target.size))
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return mode + normal @ spread.T, xr.Dataset(coords=coords)

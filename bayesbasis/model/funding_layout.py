@@ -1,0 +1,128 @@
+"""A funding history as the arrays that the filter reads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.data.funding_rules import BASE_HOURS
+from bayesbasis.process.censored import Settlements
+
+Array = NDArray[Any]
+
+BASIS_POINTS = 1e4
+_HOUR = np.timedelta64(3_600_000_000_000, "ns")
+
+
+@dataclass(frozen=True, eq=False)
+class FundingLayout:
+    """The skeleton of a history, and who is who in it.
+
+    Parameters
+    ----------
+    settlements : Settlements
+        For the filter.
+    gap_days : ndarray, shape (gap,)
+        Distinct times between events, days.
+    event_time : ndarray of datetime64, shape (event,)
+        End of the interval that the rates of an event were measured in.
+    event_underlying : ndarray of int, shape (event,)
+    cell_contract : ndarray of int, shape (cell,)
+        Contract of each row of the filter's parameters.
+    cell_hours : ndarray, shape (cell,)
+        Its settlement interval.
+    order : ndarray of int, shape (obs,)
+        Settlement of the history behind each of the filter's.
+    underlyings : list of str
+    contract_underlying : ndarray of int, shape (contract,)
+    """
+
+    settlements: Settlements
+    gap_days: Array
+    event_time: Array
+    event_underlying: Array
+    cell_contract: Array
+    cell_hours: Array
+    order: Array
+    underlyings: list[str]
+    contract_underlying: Array
+
+
+def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> FundingLayout:
+    """Gather settlements into events: one for each underlying and end of an interval.
+
+    A venue that pays a rate one interval late is placed at the interval it was measured in, so
+    that premia of the same hours stand side by side.
+
+    Parameters
+    ----------
+    history : xarray.Dataset
+        From `make_funding`.
+    """
+    contract = history["contract_index"].values
+    hours = history["interval"].values
+    underlyings, contract_underlying = np.unique(
+        history[shared_by].values.astype(str), return_inverse=True
+    )
+    measured = measured_at(history)
+    underlying = contract_underlying[contract]
+    order = np.lexsort((contract, measured, underlying))
+    key = np.stack([underlying[order], measured[order].astype(np.int64)])
+    first = np.flatnonzero(np.concatenate([[True], (np.diff(key, axis=1) != 0).any(axis=0)]))
+    event_time, event_underlying = measured[order][first], key[0, first]
+    gap_days, gap = _gaps(event_time, event_underlying)
+    pairs, cell = np.unique(np.stack([contract, hours]), axis=1, return_inverse=True)
+    settlements = Settlements(
+        event_start=first,
+        event_stop=np.concatenate([first[1:], [len(order)]]),
+        gap=gap,
+        cell=cell.ravel()[order],
+        lower=history["premium_lower"].values[order] * BASIS_POINTS,
+        upper=history["premium_upper"].values[order] * BASIS_POINTS,
+        before=_before(history)[order] * BASIS_POINTS,
+    )
+    return FundingLayout(
+        settlements,
+        gap_days,
+        event_time,
+        event_underlying,
+        pairs[0].astype(np.int64),
+        pairs[1],
+        order,
+        underlyings.tolist(),
+        contract_underlying,
+    )
+
+
+def measured_at(history: xr.Dataset) -> Array:
+    """End of the interval that each rate was measured in, shape (obs,)."""
+    contract = history["contract_index"].values
+    late = history["lag_intervals"].values[contract] * history["interval"].values
+    return history["scheduled"].values.astype("datetime64[ns]") - (late * _HOUR).astype(_HOUR.dtype)
+
+
+def eight_hour_rate(history: xr.Dataset) -> Array:
+    """Funding per 8 hours, shape (obs,)."""
+    return history["funding_rate"].values * (BASE_HOURS / history["interval"].values)
+
+
+def _before(history: xr.Dataset) -> Array:
+    """Rate of each contract's last settlement; its interest rate at the first and after a gap."""
+    contract, rate = history["contract_index"].values, eight_hour_rate(history)
+    before = history["interest"].values[contract].astype(float)
+    hours = np.diff(history["scheduled"].values) / _HOUR
+    follows = (np.diff(contract) == 0) & (hours <= 1.5 * history["interval"].values[1:])
+    before[1:][follows] = rate[:-1][follows]
+    return before
+
+
+def _gaps(event_time: Array, event_underlying: Array) -> tuple[Array, Array]:
+    """Distinct times between events in days, and which one comes before each event."""
+    days = np.diff(event_time) / (24 * _HOUR)
+    follows = np.diff(event_underlying) == 0
+    distinct, position = np.unique(days[follows], return_inverse=True)
+    gap = np.full(len(event_time), -1)
+    gap[1:][follows] = position
+    return (distinct if len(distinct) else np.ones(1)), gap

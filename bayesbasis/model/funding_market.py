@@ -1,0 +1,129 @@
+"""A simulated funding market with known truth."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesbasis.data.exchanges import load_exchange
+from bayesbasis.data.funding_rules import BASE_HOURS
+from bayesbasis.model.funding_layout import BASIS_POINTS
+from bayesbasis.model.funding_parameters import chains, own_names
+from bayesbasis.model.funding_spec import FundingSpec
+from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
+
+FUNDING_TRUTH: Mapping[str, Any] = {
+    "centre": 1.0,
+    "level": 4.0,
+    "skew": 0.3,
+    "slow_half_life": 20.0,
+    "swing": 2.0,
+    "fast_half_life": 1.0,
+    "growth": 0.3,
+    "volatility_ratio": 2.5,
+    "stay": (14.0, 6.0),
+    "noise": 1.2,
+    "memory": 0.2,
+}
+"""Parameters of the simulated market, in the units of `FundingPriors`."""
+
+
+def simulate_funding(
+    *,
+    seed: int,
+    days: float = 365.0,
+    venues: Sequence[str] = ("binance", "bybit", "okx"),
+    underlyings: Sequence[str] = ("BTC", "ETH"),
+    spec: FundingSpec = FundingSpec(),  # noqa: B008 (a frozen value)
+    truth: Mapping[str, Any] = FUNDING_TRUTH,
+    start: str | datetime = "2024-01-01T00:00Z",
+) -> pd.DataFrame:
+    """Simulate funding histories that the model holds of exactly.
+
+    Parameters
+    ----------
+    seed : int
+        Same seed, same history.
+    days : float
+        Length.
+    venues, underlyings : sequence of str
+        A perpetual of every underlying on every venue, by the conventions of the package.
+    spec : FundingSpec
+        Rungs, regimes and whose chains they are.
+    truth : mapping
+        Parameters, like `FUNDING_TRUTH`; a contract's own may be given for all at once or, as a
+        sequence, underlying by underlying and venue by venue.
+    start : str or datetime
+        Instant before the first interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What `read_funding` returns, with the latent ``premium`` (per 8 hours) beside it.
+
+    Examples
+    --------
+    >>> frame = simulate_funding(seed=1, days=30, venues=["okx"], underlyings=["BTC"])
+    >>> len(frame), frame["contract"][0]
+    (90, 'okx:BTC-PERP')
+    """
+    rng = np.random.default_rng(seed)
+    begin = pd.Timestamp(start)
+    begin = begin.tz_localize("UTC") if begin.tzinfo is None else begin.tz_convert("UTC")
+    labels = [(underlying, venue) for underlying in underlyings for venue in venues]
+    natural = {name: np.asarray(value, float)[None] for name, value in truth.items()}
+    for name in own_names(spec):
+        own = np.broadcast_to(np.asarray(truth[name], float), len(labels))
+        natural[name] = own[None]
+    rules = [load_exchange(v).funding_rule(u, begin.date()) for u, v in labels]
+    hours = np.array([rule.interval_hours for rule in rules])
+    share = spec.shared_by == "underlying"
+    groups = [[i for i, (u, _) in enumerate(labels) if u == own] for own in underlyings]
+    frames = []
+    for members in groups if share else [[i] for i in range(len(labels))]:
+        grid = np.arange(1, round(days * 24 / hours[members].min()) + 1) * hours[members].min()
+        due = grid[:, None] % hours[members] == 0
+        gap_days = np.array([hours[members].min() / 24.0])
+        inputs = chains(spec, natural, np.array(members), hours[members], gap_days, np)
+        state = simulate_states(
+            draw_rows(inputs["start"], rng),
+            (inputs["slow"], inputs["inner"]),
+            np.zeros(len(grid), dtype=int),
+            rng,
+        )
+        own = [rules[i] for i in members]
+        interest = np.array([rule.interest for rule in own]) * BASIS_POINTS
+        premium, funding = simulate_premia(
+            state,
+            due,
+            interest,
+            inputs["location"],
+            inputs["scale"],
+            inputs["memory"],
+            Rules(
+                interest,
+                np.array([rule.clamp for rule in own]) * BASIS_POINTS,
+                np.array([rule.cap for rule in own]) * BASIS_POINTS * BASE_HOURS / hours[members],
+                np.array([rule.rule == "plain" for rule in own]),
+            ),
+            rng,
+        )
+        for column, i in enumerate(members):
+            paid = grid[due[:, column]] + own[column].lag_intervals * hours[i]
+            underlying, venue = labels[i]
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "time": begin + pd.to_timedelta(paid, unit="h"),
+                        "venue": venue,
+                        "underlying": underlying,
+                        "contract": f"{venue}:{underlying}-PERP",
+                        "funding_rate": funding[due[:, column], 0, column]
+                        * (hours[i] / BASE_HOURS / BASIS_POINTS),
+                        "premium": premium[due[:, column], 0, column] / BASIS_POINTS,
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,160 @@
+"""From standard normals to what the funding filter takes, stated once for graph and draws."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bayesbasis.model.funding_spec import FundingSpec
+from bayesbasis.process.ladder import climb, occupancy, rungs
+
+DAY_HOURS = 24.0
+
+
+def own_names(spec: FundingSpec) -> tuple[str, ...]:
+    """Parameters that every contract has of its own, around the market's; the centre first."""
+    swing = ("swing",) if spec.swings > 1 else ()
+    return ("centre", "level", *swing, "noise", "memory")
+
+
+def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
+    """Names and dims of the parameters that the market shares."""
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(("skew", "slow_half_life", "growth"), ())
+    if spec.swings > 1:
+        names |= {"fast_share": ()}
+    if spec.regimes > 1:
+        names |= {"volatility_ratio": (), "stay": ("regime",)}
+    return names
+
+
+def funding_raw(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
+    """Names and dims of the standard normals that a funding model samples."""
+    raw = {f"{name}_raw": dims for name, dims in market_names(spec).items()}
+    raw |= {"centre_between_raw": (), "between_raw": ("own",)}
+    for name in own_names(spec):
+        raw |= {f"{name}_raw": (), f"{name}_offset_raw": ("contract",)}
+    return raw
+
+
+def funding_dims(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
+    """Dims of every parameter that `funding_parameters` returns."""
+    named = dict(market_names(spec)) | {"centre_between": (), "between": ("own",)}
+    named |= {f"{name}_market": () for name in own_names(spec)}
+    named |= {"fast_half_life": ()} if spec.swings > 1 else {}
+    return named | dict.fromkeys(own_names(spec), ("contract",))
+
+
+def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> dict[str, Any]:
+    """Map what is sampled to parameters in a trader's units, with any leading sample dims.
+
+    Parameters
+    ----------
+    spec : FundingSpec
+        The model.
+    raw : mapping
+        The variables of `funding_raw`.
+    xp : module
+        `numpy` or `pytensor.tensor`.
+
+    Returns
+    -------
+    dict
+        By the names of `funding_dims`.
+    """
+    shared = (*market_names(spec), "centre_between", "between")
+    natural = {name: _seen(spec, name, raw[f"{name}_raw"], xp) for name in shared}
+    if spec.swings > 1:
+        natural["fast_half_life"] = natural["fast_share"] * natural["slow_half_life"]
+    for place, name in enumerate(own_names(spec)):
+        prior = getattr(spec.priors, name)
+        free = prior.location + prior.scale * raw[f"{name}_raw"]
+        natural[f"{name}_market"] = prior.natural(free, xp)
+        spread = natural["between"][..., place - 1] if place else natural["centre_between"]
+        free = free[..., None] + spread[..., None] * raw[f"{name}_offset_raw"]
+        natural[name] = prior.natural(free, xp)
+    return natural
+
+
+def state_values(spec: FundingSpec, natural: Mapping[str, Any], xp: Any) -> tuple[Any, Any, Any]:
+    """Slow level and fast premium of every state in their own units, and its relative noise.
+
+    States run over slow rungs, then fast rungs, then regimes; shape (..., state).
+    """
+    slow, fast, regime = (
+        axis.ravel()
+        for axis in np.meshgrid(
+            rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes), indexing="ij"
+        )
+    )
+    skew = natural["skew"][..., None]
+    relative = xp.exp(natural["growth"][..., None] * slow)
+    if spec.regimes > 1:
+        relative = relative * natural["volatility_ratio"][..., None] ** regime
+    return (xp.exp(skew * slow) - 1.0) / skew, relative * fast, relative
+
+
+def chains(
+    spec: FundingSpec,
+    natural: Mapping[str, Any],
+    cell_contract: Any,
+    cell_hours: Any,
+    gap_days: Any,
+    xp: Any,
+) -> dict[str, Any]:
+    """What the filter takes, by the fields of `Chains`, for every draw.
+
+    Parameters
+    ----------
+    spec : FundingSpec
+        The model.
+    natural : mapping
+        From `funding_parameters`.
+    cell_contract, cell_hours : array, shape (cell,)
+        Contract and settlement interval of each row of the filter's parameters.
+    gap_days : array, shape (gap,)
+        Times between events.
+    xp : module
+        `numpy` or `pytensor.tensor`.
+    """
+    level, swing, relative = (x[..., None, :] for x in state_values(spec, natural, xp))
+    own = {name: natural[name][..., cell_contract][..., None] for name in own_names(spec)}
+    memory = xp.exp(-np.log(2.0) / DAY_HOURS * cell_hours / own["memory"][..., 0])
+    resting = own["centre"] + own["level"] * level
+    if spec.swings > 1:
+        resting = resting + own["swing"] * swing
+    volatility, rest = _regime_moves(spec, natural, gap_days, xp)
+    speed = 0.0 * natural["growth"]
+    if spec.swings > 1:
+        speed = np.log(2.0) / natural["fast_half_life"]
+    inner = climb(speed, gap_days, spec.swings, xp)[..., :, None, :, None]
+    inner = inner * volatility[..., None, :, None, :]
+    places = spec.swings * spec.regimes
+    within = np.outer(occupancy(spec.levels), occupancy(spec.swings)).ravel()
+    start = within[:, None] * rest[..., None, :]
+    return {
+        "location": (1.0 - memory[..., None]) * resting,
+        "scale": own["noise"] * relative,
+        "memory": memory,
+        "slow": climb(np.log(2.0) / natural["slow_half_life"], gap_days, spec.levels, xp),
+        "inner": inner.reshape((*inner.shape[:-4], places, places)),
+        "start": start.reshape((*start.shape[:-2], spec.states)),
+    }
+
+
+def _regime_moves(
+    spec: FundingSpec, natural: Mapping[str, Any], gap_days: Any, xp: Any
+) -> tuple[Any, Any]:
+    """Transition matrices of the regimes over every gap, and where they rest."""
+    if spec.regimes == 1:
+        one = 1.0 + 0.0 * natural["growth"][..., None]
+        return one[..., None, None] + 0.0 * gap_days[:, None, None], one
+    stay = natural["stay"]
+    rest = stay / stay.sum(-1, keepdims=True)
+    decay = xp.exp(-(1.0 / stay).sum(-1)[..., None] * gap_days)[..., None, None]
+    settled = rest[..., None, None, :] + np.zeros((2, 1))
+    return settled + decay * (np.eye(2) - settled), rest
+
+
+def _seen(spec: FundingSpec, name: str, raw: Any, xp: Any) -> Any:
+    prior = getattr(spec.priors, name)
+    return prior.natural(prior.location + prior.scale * raw, xp)

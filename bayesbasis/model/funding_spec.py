@@ -1,0 +1,109 @@
+"""The specification of a funding model: latent premia behind the funding that was paid."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Prior
+
+
+@dataclass(frozen=True)
+class FundingPriors:
+    """Priors of a funding model, premia in bp per 8 hours.
+
+    Parameters
+    ----------
+    centre : Prior
+        Premium at the middle of the slow level, bp.
+    level : Prior
+        What one standard deviation of the slow level moves the premium by, near its middle, bp.
+    skew : Prior
+        How much faster the premium climbs up there than down here: a rung at ``x`` standard
+        deviations is ``level · (e^{skew·x} - 1)/skew`` from the middle.
+    slow_half_life : Prior
+        Half-life of the slow level, days.
+    swing : Prior
+        Standard deviation of the fast premium, in the calm regime, bp.
+    fast_share : Prior
+        Half-life of the fast premium over that of the slow level; below a half, so that the two
+        keep their names.
+    growth : Prior
+        Growth of fast premium and noise with the slow level, per standard deviation, in logs.
+    volatility_ratio : Prior
+        Fast premium and noise of the wild regime over those of the calm one.
+    stay : Prior
+        Expected stay in a regime, days.
+    noise : Prior
+        Scale of what is in no chain, in the calm regime, bp.
+    memory : Prior
+        Half-life of a contract's last funding in its next premium, days.
+    centre_between : Prior
+        Spread of ``centre`` between contracts, bp.
+    between : Prior
+        Spread of level, swing, noise and memory between contracts, in logs.
+    """
+
+    centre: Prior = Normal(1.0, 4.0)  # noqa: RUF009
+    level: Prior = LogNormal(4.0, 2.0)  # noqa: RUF009
+    skew: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
+    slow_half_life: Prior = LogNormal(30.0, 1.5)  # noqa: RUF009
+    swing: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
+    fast_share: Prior = LogitNormal(0.05, 1.0, 0.0, 0.5)  # noqa: RUF009
+    growth: Prior = Normal(0.2, 0.3)  # noqa: RUF009
+    volatility_ratio: Prior = LogNormal(2.5, 1.5, 1.0)  # noqa: RUF009
+    stay: Prior = LogNormal(10.0, 3.0)  # noqa: RUF009
+    noise: Prior = LogNormal(2.0, 2.0)  # noqa: RUF009
+    memory: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
+    centre_between: Prior = LogNormal(1.0, 2.0)  # noqa: RUF009
+    between: Prior = LogNormal(0.4, 1.5)  # noqa: RUF009
+
+
+@dataclass(frozen=True)
+class FundingSpec:
+    """A model of funding: a latent premium with a slow level, a fast part and regimes.
+
+    Parameters
+    ----------
+    levels : int
+        Rungs of the slow level, at least 2.
+    swings : int
+        Rungs of the fast premium; 1 leaves it out.
+    regimes : {1, 2}
+        Volatility regimes.
+    shared_by : {"contract", "underlying"}
+        Whose chains they are: each contract's own, of the same law, or one set for all venues that
+        quote an underlying, whose premia then move together.
+    priors : FundingPriors
+        In a trader's units.
+    name : str
+        Name of the card; not compared.
+    summary : str
+        What the model is, in one line; not compared either.
+
+    Examples
+    --------
+    >>> FundingSpec().states
+    42
+    """
+
+    levels: int = 7
+    swings: int = 3
+    regimes: int = 2
+    shared_by: Literal["contract", "underlying"] = "contract"
+    priors: FundingPriors = FundingPriors()
+    name: str = field(default="funding", compare=False)
+    summary: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.levels < 2:
+            raise ValueError(f"levels is {self.levels}; a slow level needs at least 2 rungs")
+        if self.swings < 1:
+            raise ValueError(f"swings is {self.swings}; 1 leaves the fast premium out")
+        if self.regimes not in (1, 2):
+            raise ValueError(f"regimes is {self.regimes}; choose 1 or 2")
+        if self.shared_by not in ("contract", "underlying"):
+            raise ValueError(f"shared_by is {self.shared_by!r}; choose 'contract' or 'underlying'")
+
+    @property
+    def states(self) -> int:
+        """Number of states of an underlying's chain."""
+        return self.levels * self.swings * self.regimes

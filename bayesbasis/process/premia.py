@@ -1,0 +1,123 @@
+"""Simulation of premia and the funding they pay, for every draw at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """Funding rules of several contracts as arrays, rates in bp per 8 hours.
+
+    Parameters
+    ----------
+    interest, clamp, cap : ndarray, shape (contract,)
+        The clamp of a plain rule is zero: its funding is premium plus interest.
+    plain : ndarray of bool, shape (contract,)
+    """
+
+    interest: Array
+    clamp: Array
+    cap: Array
+    plain: Array
+
+    def funding(self, premium: Array) -> Array:
+        """Funding from premia, shape (..., contract); see `funding_from_premium`."""
+        excess = premium - self.interest
+        soft = np.sign(excess) * np.maximum(np.abs(excess) - self.clamp, 0.0)
+        return np.clip(np.where(self.plain, premium, soft) + self.interest, -self.cap, self.cap)
+
+
+def draw_rows(probability: Array, rng: Generator) -> Array:
+    """Draw one index from every row of probabilities, shape (draw, choice)."""
+    edges = np.cumsum(probability, axis=1)
+    return (rng.random((len(edges), 1)) * edges[:, -1:] > edges).sum(axis=1)
+
+
+def simulate_states(start: Array, moves: tuple[Array, ...], gap: Array, rng: Generator) -> Array:
+    """Simulate the chains of an underlying along a calendar.
+
+    Parameters
+    ----------
+    start : ndarray of int, shape (draw,)
+        State at the beginning.
+    moves : tuple of ndarray, shape (draw, gap, place, place)
+        Transition matrices of each chain over every distinct gap.
+    gap : ndarray of int, shape (step,)
+        Which gap comes before each step; -1 where there is none.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of int, shape (step, draw)
+    """
+    sizes = tuple(table.shape[-1] for table in moves)
+    parts = list(np.unravel_index(start, sizes))
+    edges = [np.cumsum(table, axis=-1) for table in moves]
+    row = np.arange(len(start))
+    path = np.empty((len(gap), len(start)), dtype=np.int64)
+    for step, over in enumerate(gap):
+        if over >= 0:
+            for c, table in enumerate(edges):
+                reached = table[row, over, parts[c]]
+                # The last edge is one but for rounding.
+                parts[c] = (rng.random((len(row), 1)) > reached[:, :-1]).sum(axis=1)
+        path[step] = np.ravel_multi_index(parts, sizes)
+    return path
+
+
+def simulate_premia(
+    states: Array,
+    due: Array,
+    before: Array,
+    location: Array,
+    scale: Array,
+    memory: Array,
+    rules: Rules,
+    rng: Generator,
+) -> tuple[Array, Array]:
+    """Simulate premia and funding of an underlying's contracts along its states.
+
+    Parameters
+    ----------
+    states : ndarray of int, shape (step, draw)
+        From `simulate_states`.
+    due : ndarray of bool, shape (step, contract)
+        Which contracts measure a rate at each step.
+    before : ndarray, shape (draw, contract) or (contract,)
+        Last funding, bp per 8 hours.
+    location, scale : ndarray, shape (draw, contract, state)
+        Bp per 8 hours.
+    memory : ndarray, shape (draw, contract)
+        Share of the last funding that stays.
+    rules : Rules
+        Of the contracts.
+    rng : Generator
+
+    Returns
+    -------
+    premium, funding : ndarray, shape (step, draw, contract)
+        Bp per 8 hours; missing where nothing is due.
+    """
+    steps, draws = states.shape
+    contracts = due.shape[1]
+    last = np.broadcast_to(before, (draws, contracts)).copy()
+    premium = np.full((steps, draws, contracts), np.nan)
+    funding = np.full((steps, draws, contracts), np.nan)
+    row = np.arange(draws)
+    for step in range(steps):
+        own = np.flatnonzero(due[step])
+        if not own.size:
+            continue
+        at = (row[:, None], own, states[step][:, None])
+        shock = rng.standard_t(4.0, (draws, own.size))
+        value = location[at] + memory[:, own] * last[:, own] + scale[at] * shock
+        rule = Rules(*(getattr(rules, name)[own] for name in ("interest", "clamp", "cap", "plain")))
+        premium[step][:, own] = value
+        last[:, own] = funding[step][:, own] = rule.funding(value)
+    return premium, funding

@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayesbasis.data.funding import make_funding
+from bayesbasis.data.panel import known_at
+from bayesbasis.model.cards import CardError
+from bayesbasis.model.funding_cards import read_funding_card, write_funding_card
+from bayesbasis.model.funding_graph import build_funding
+from bayesbasis.model.funding_layout import lay_out_funding, measured_at
+from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
+from bayesbasis.model.funding_parameters import (
+    chains,
+    funding_dims,
+    funding_parameters,
+    funding_raw,
+    state_values,
+)
+from bayesbasis.model.funding_spec import FundingPriors, FundingSpec
+from bayesbasis.model.priors import LogNormal
+from bayesbasis.process.censored import Chains, track
+from bayesbasis.process.ladder import occupancy, rungs
+
+SMALL = FundingSpec(levels=3, swings=2)
+
+
+@pytest.fixture(scope="module")
+def history():
+    frame = simulate_funding(seed=1, days=20, venues=("binance", "bybit", "hyperliquid"))
+    return make_funding(frame)[0]
+
+
+def raw_of(spec, history, seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = {"contract": history.sizes["contract"], "own": 4, "regime": spec.regimes}
+    return {
+        name: rng.standard_normal([sizes[dim] for dim in dims])
+        for name, dims in funding_raw(spec).items()
+    }
+
+
+def test_rates_stand_at_the_interval_they_were_measured_in(history):
+    late = history["venue"].values[history["contract_index"].values] == "bybit"
+    ahead = history["scheduled"].values - measured_at(history)
+    assert (ahead[late] == np.timedelta64(8, "h")).all()
+    assert (ahead[~late] == np.timedelta64(0, "h")).all()
+
+
+def test_venues_of_one_underlying_share_events_where_they_share_chains(history):
+    shared, own = (lay_out_funding(history, by) for by in ("underlying", "contract"))
+    sizes = shared.settlements.event_stop - shared.settlements.event_start
+    assert sizes.max() == 3
+    assert (own.settlements.event_stop - own.settlements.event_start == 1).all()
+    assert (shared.settlements.gap < 0).sum() == 2
+    assert (own.settlements.gap < 0).sum() == 6
+    np.testing.assert_allclose(shared.gap_days, [1 / 24])
+    np.testing.assert_allclose(own.gap_days, [1 / 24, 1 / 3])
+
+
+def test_the_last_funding_is_the_interest_rate_at_the_start_and_after_a_gap(history):
+    one = history.isel(obs=np.flatnonzero(history["contract_index"].values == 0))
+    rates = one["funding_rate"].values * 1e4
+    layout = lay_out_funding(one, "contract")
+    np.testing.assert_allclose(layout.settlements.before, [1.0, *rates[:-1]])
+    holey = one.isel(obs=np.delete(np.arange(one.sizes["obs"]), [5, 6]))
+    before = lay_out_funding(holey, "contract").settlements.before
+    assert before[5] == 1.0
+    assert before[6] == pytest.approx(rates[7])
+
+
+def test_states_run_over_rungs_and_regimes():
+    spec = FundingSpec(levels=3, swings=2)
+    natural = {"skew": np.array(0.5), "growth": np.array(0.2), "volatility_ratio": np.array(3.0)}
+    level, swing, relative = state_values(spec, natural, np)
+    x, z = rungs(3), rungs(2)
+    assert level[4] == 0.0
+    assert level[-1] == pytest.approx((np.exp(0.5 * x[2]) - 1) / 0.5)
+    assert relative[-1] == pytest.approx(3.0 * np.exp(0.2 * x[2]))
+    assert swing[-1] == pytest.approx(relative[-1] * z[1])
+
+
+def test_matrices_hold_odds(history):
+    layout = lay_out_funding(history, "contract")
+    natural = funding_parameters(SMALL, raw_of(SMALL, history), np)
+    where = layout.cell_contract, layout.cell_hours, layout.gap_days
+    inputs = chains(SMALL, natural, *where, np)
+    np.testing.assert_allclose(inputs["inner"].sum(-1), 1.0)
+    start = inputs["start"].reshape(3, 4)
+    np.testing.assert_allclose(start.sum(1), occupancy(3))
+    np.testing.assert_allclose(start.sum(0) @ inputs["inner"][0], start.sum(0), atol=1e-14)
+    np.testing.assert_allclose(
+        inputs["memory"], 2.0 ** (-layout.cell_hours / 24 / natural["memory"])
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SMALL, replace(SMALL, shared_by="underlying"), FundingSpec(levels=2, swings=1, regimes=1)],
+)
+def test_the_graph_is_the_filter_and_standard_normals(spec, history):
+    model = build_funding(spec, history)
+    raw = raw_of(spec, history) if spec.swings > 1 else None
+    if raw is None:
+        raw = {k: np.zeros(model[k].type.shape) for k in []}
+        rng = np.random.default_rng(0)
+        sizes = {"contract": history.sizes["contract"], "own": 3, "regime": 1}
+        raw = {k: rng.standard_normal([sizes[d] for d in v]) for k, v in funding_raw(spec).items()}
+    assert [x.name for x in model.free_RVs] == list(funding_raw(spec))
+    natural = funding_parameters(spec, raw, np)
+    assert set(natural) == set(funding_dims(spec))
+    layout = lay_out_funding(history, spec.shared_by)
+    where = layout.cell_contract, layout.cell_hours, layout.gap_days
+    inputs = chains(spec, natural, *where, np)
+    one = Chains(*(np.ascontiguousarray(inputs[name], dtype=float) for name in Chains._fields))
+    filtered = track(layout.settlements, one).log_density.sum()
+    potential = model.replace_rvs_by_values(model.potentials)[0]
+    value = potential.eval(
+        {model.rvs_to_values[model[k]]: v for k, v in raw.items()}, mode="FAST_COMPILE"
+    )
+    assert value == pytest.approx(filtered, rel=1e-11)
+
+
+def test_cards_keep_a_model():
+    spec = FundingSpec(levels=5, shared_by="underlying", name="mine", summary="what it is")
+    spec = replace(spec, priors=FundingPriors(noise=LogNormal(3.0, 2.0)))
+    back = read_funding_card(write_funding_card(spec))
+    assert back == spec
+    assert (back.name, back.summary) == ("mine", "what it is")
+    with pytest.raises(CardError, match="unknown table or key 'level'; did you mean 'levels'"):
+        read_funding_card("level = 5")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"levels": 1}, "at least 2 rungs"),
+        ({"swings": 0}, "1 leaves the fast premium out"),
+        ({"regimes": 3}, "choose 1 or 2"),
+        ({"shared_by": "venue"}, "choose 'contract' or 'underlying'"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        FundingSpec(**change)
+
+
+def test_simulated_funding_pays_what_its_premium_says():
+    frame = simulate_funding(seed=2, days=30, venues=["binance"], underlyings=["BTC"])
+    soft = np.clip(1e-4 - frame["premium"], -5e-4, 5e-4)
+    np.testing.assert_allclose(frame["funding_rate"], frame["premium"] + soft, atol=1e-15)
+
+
+def test_a_simulated_history_is_clean_and_known_in_part():
+    made, audit = make_funding(simulate_funding(seed=1, days=20, venues=["okx", "hyperliquid"]))
+    assert audit[audit["check"].isin(["gap", "shifted clock", "duplicate"])]["rows"].sum() == 0
+    assert set(made["interval"].values) == {1.0, 8.0}
+    assert known_at(made, "2024-01-05").sizes["obs"] < made.sizes["obs"]
+
+
+def test_simulated_venues_move_together_where_they_share_chains():
+    def likeness(shared_by):
+        frame = simulate_funding(
+            seed=3, days=300, underlyings=["BTC"], venues=["binance", "okx"],
+            spec=FundingSpec(shared_by=shared_by), truth=FUNDING_TRUTH,
+        )  # fmt: skip
+        wide = frame.pivot_table(index="time", columns="venue", values="premium")
+        return wide.corr().iloc[0, 1]
+
+    assert likeness("underlying") > 0.5
+    assert abs(likeness("contract")) < 0.4
