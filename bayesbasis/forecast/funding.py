@@ -106,8 +106,10 @@ def forecast_funding(
         members = [i for i, k in enumerate(live) if layout.contract_underlying[k] == group]
         if members:
             own = [live[i] for i in members]
-            paths = _simulate(spec, layout, known, own, [due[k] for k in own], last, natural, rng)
-            for i, (premium, funding) in zip(members, paths, strict=True):
+            simulated = _simulate(
+                spec, layout, known, own, [due[k] for k in own], last, natural, rng
+            )
+            for i, (premium, funding) in zip(members, simulated, strict=True):
                 arrays["premium"][:, i, : premium.shape[1]] = premium
                 arrays["funding"][:, i, : funding.shape[1]] = funding
     paths = _dataset(known, live, [due[k][0] for k in live], posterior, arrays)
@@ -127,12 +129,9 @@ def _live(
     known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None, fit: xr.DataTree
 ) -> list[int]:
     names = known["contract"].values.astype(str).tolist()
-    last = {
-        k: _own(known, k)["time"].values.max(initial=np.datetime64(0, "ns"))
-        for k in range(len(names))
-    }
-    alive = [k for k in last if last[k] > start - _LIVE_DAYS * _DAY]
-    fitted = set(fit["posterior"]["contract"].values.astype(str))
+    recent = known["time"].values > start - _LIVE_DAYS * _DAY
+    alive = np.unique(known["contract_index"].values[recent]).tolist()
+    fitted = set(fit["posterior"].to_dataset()["contract"].values.astype(str))
     alive = [k for k in alive if names[k] in fitted]
     if contracts is None:
         if not alive:
@@ -297,7 +296,7 @@ def _dataset(
         "funding": ("1", "funding of one interval, paid by longs"),
         "premium": ("1", "time-weighted premium, per 8 hours"),
     }
-    own = known.isel(contract=live)
+    now = known.isel(contract=live)
     on_contract = ("underlying", "venue", "interest", "clamp", "plain", "continuous")
     return xr.Dataset(
         {
@@ -311,10 +310,10 @@ def _dataset(
         {
             "chain": posterior["chain"].values,
             "draw": posterior["draw"].values,
-            "contract": own["contract"].values.astype(str),
+            "contract": now["contract"].values.astype(str),
             "step": np.arange(1, steps + 1),
             "time": (("contract", "step"), stamps),
-            "interval": ("contract", own["interval_now"].values, {"units": "hour"}),
-            **{name: ("contract", own[name].values) for name in on_contract},
+            "interval": ("contract", now["interval_now"].values, {"units": "hour"}),
+            **{name: ("contract", now[name].values) for name in on_contract},
         },
     )

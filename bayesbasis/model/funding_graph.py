@@ -119,7 +119,7 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
         natural = funding_parameters(spec, raw, pt)
         for name, dims in funding_dims(spec).items():
             pm.Deterministic(name, natural[name], dims=dims)
-        where = (data[name] for name in ("cell_contract", "cell_hours", "gap_days"))
+        where = data["cell_contract"], data["cell_hours"], data["gap_days"]
         inputs = chains(spec, natural, *where, pt)
         value, *_ = FundingLogLikelihood()(
             *(data[name] for name in Settlements._fields), *(inputs[x] for x in Chains._fields)

@@ -93,8 +93,8 @@ def simulate_funding(
             np.zeros(len(grid), dtype=int),
             rng,
         )
-        own = [rules[i] for i in members]
-        interest = np.array([rule.interest for rule in own]) * BASIS_POINTS
+        held = [rules[i] for i in members]
+        interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
         premium, funding = simulate_premia(
             state,
             due,
@@ -104,14 +104,14 @@ def simulate_funding(
             inputs["memory"],
             Rules(
                 interest,
-                np.array([rule.clamp for rule in own]) * BASIS_POINTS,
-                np.array([rule.cap for rule in own]) * BASIS_POINTS * BASE_HOURS / hours[members],
-                np.array([rule.rule == "plain" for rule in own]),
+                np.array([rule.clamp for rule in held]) * BASIS_POINTS,
+                np.array([rule.cap for rule in held]) * BASIS_POINTS * BASE_HOURS / hours[members],
+                np.array([rule.rule == "plain" for rule in held]),
             ),
             rng,
         )
         for column, i in enumerate(members):
-            paid = grid[due[:, column]] + own[column].lag_intervals * hours[i]
+            paid = grid[due[:, column]] + held[column].lag_intervals * hours[i]
             underlying, venue = labels[i]
             frames.append(
                 pd.DataFrame(
