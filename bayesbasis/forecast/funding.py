@@ -73,7 +73,7 @@ def forecast_funding(
     xarray.Dataset
         Dims chain, draw, contract, step: ``funding`` (of one interval, a fraction) and ``premium``
         (per 8 hours); missing after a contract's last step. Coords ``time`` (contract, step),
-        ``interval`` (contract, hours), ``interest``, ``clamp``, ``underlying``, ``venue``.
+        ``interval_hours`` (contract), ``interest``, ``clamp``, ``underlying``, ``venue``.
 
     Raises
     ------
@@ -313,7 +313,7 @@ def _dataset(
             "contract": now["contract"].values.astype(str),
             "step": np.arange(1, steps + 1),
             "time": (("contract", "step"), stamps),
-            "interval": ("contract", now["interval_now"].values, {"units": "hour"}),
+            "interval_hours": ("contract", now["interval_now"].values, {"units": "hour"}),
             **{name: ("contract", now[name].values) for name in on_contract},
         },
     )

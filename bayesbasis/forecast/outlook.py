@@ -42,18 +42,17 @@ def funding_bands(
     if variable not in ("funding", "premium"):
         raise ValueError(f"variable is {variable!r}; choose 'funding' or 'premium'")
     values = paths[variable]
-    each: list[xr.DataArray] = [
-        values.quantile([(1 - p) / 2, (1 + p) / 2], _SAMPLE, skipna=False) for p in levels
-    ]
-    interval = xr.concat(each, dim="prob").rename(quantile="bound")
-    interval = interval.assign_coords(prob=levels, bound=["lower", "upper"])
+    tails = np.stack([(1 - levels) / 2, (1 + levels) / 2], axis=1)
+    flat = values.quantile(tails.ravel(), _SAMPLE, skipna=False)
+    edges = flat.transpose("quantile", "contract", "step").values
+    interval = np.moveaxis(edges.reshape(*tails.shape, *edges.shape[1:]), (0, 1), (2, 3))
     result = xr.Dataset(
         {
-            "interval": interval.transpose("contract", "step", "prob", "bound"),
+            "interval": (("contract", "step", "prob", "bound"), interval),
             "median": values.median(_SAMPLE, skipna=False),
             "mean": values.mean(_SAMPLE, skipna=False),
         }
-    )
+    ).assign_coords(prob=levels, bound=["lower", "upper"])
     for name in result.data_vars:
         result[name].attrs = {"units": "1", "long_name": f"{name} of the {values.long_name}"}
     return result.assign_attrs(paths.attrs, variable=variable, interval_kind="eti")
@@ -169,8 +168,8 @@ def funding_table(outlook: xr.Dataset) -> pd.DataFrame:
 
 
 def _at_interest(paths: xr.Dataset, funding: xr.DataArray) -> xr.DataArray:
-    paid = paths["interest"] * paths["interval"] / 8.0
-    return (funding - paid).abs() <= _AT
+    paid = paths["interest"] * paths["interval_hours"] / 8.0
+    return (funding <= paid + _AT) & (funding >= paid - _AT)
 
 
 def _spread(values: xr.DataArray, prob: float) -> xr.DataArray:

@@ -183,5 +183,5 @@ def funding_spread(paths: xr.Dataset, short: str, long: str) -> xr.DataArray:
 def _held(paths: xr.Dataset, close: np.datetime64) -> xr.DataArray:
     """Share of each settlement that a leg closed then receives."""
     left = (close - paths["time"]) / np.timedelta64(1, "h")
-    share = np.clip(1.0 + left / paths["interval"], 0.0, 1.0)
-    return xr.where(paths["continuous"], share, (left >= 0).astype(float))
+    share = (1.0 + left / paths["interval_hours"]).clip(0.0, 1.0)
+    return share.where(paths["continuous"], (left >= 0).astype(float))

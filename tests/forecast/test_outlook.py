@@ -42,7 +42,7 @@ def paths():
             "contract": ["a", "b"],
             "step": [1, 2, 3],
             "time": (("contract", "step"), times),
-            "interval": ("contract", [8.0, 8.0]),
+            "interval_hours": ("contract", [8.0, 8.0]),
             "interest": ("contract", [BP, BP]),
             "clamp": ("contract", [5 * BP, 0.0]),
             "plain": ("contract", [False, True]),
