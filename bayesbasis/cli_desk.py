@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 import bayesbasis as bb
 from bayesbasis.cli import Prices, Seed, Timezone, _require_place, app, progress, results, step
@@ -56,6 +57,14 @@ def report(
         str | None,
         typer.Option(metavar="TIME", help="Instant of the report, UTC.", show_default="last quote"),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RECORD.csv",
+            help="Past trades, with the columns odds (predicted P(profit)) and earned (0 or 1).",
+            show_default=False,
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(metavar="N", min=1, help="Posterior draws used.")] = 200,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Paths of each draw.")] = 20,
     seed: Seed = 1,
@@ -70,6 +79,7 @@ def report(
     target = Path(f"report{_SUFFIXES[format]}") if out is None else out
     _require_place(target, (_SUFFIXES[format],))
     orders = Orders() if trades is None else bb.read_orders(trades)
+    calibration = None if record is None else _record(record)
     with step(f"read {fit}"):
         tree = bb.load(fit)
         panel = None if prices is None else _panel(prices, timezone)
@@ -79,9 +89,9 @@ def report(
             tree, orders, origin=origin, panel=panel, draws=draws, repeats=repeats, seed=seed
         )
     for said in dict.fromkeys(str(one.message) for one in caught):
-        progress.print(f"[yellow]note:[/] {said}", highlight=False)
+        progress.print(f"[yellow]note:[/] {escape(said)}", highlight=False)
     with step(f"write {target}"):
-        bb.write_report(target, fit=tree, **found)
+        bb.write_report(target, fit=tree, calibration=calibration, **found)
 
 
 @app.command()
@@ -108,15 +118,34 @@ def watch(
     while True:
         changed = prices.stat().st_mtime_ns
         if changed != seen:
-            started = time.perf_counter()
-            now = bb.update(tree, _panel(prices, timezone), prob=prob, seed=seed)
+            seen, started = changed, time.perf_counter()
+            try:
+                now = bb.update(tree, _panel(prices, timezone), prob=prob, seed=seed)
+            except ValueError as error:
+                # A file that is being written may be read half-way; the next look mends it.
+                progress.print(f"[yellow]not updated:[/] {escape(str(error))}", highlight=False)
+                shown += 1
+                continue
             took = time.perf_counter() - started
             results.print(update_view(update_table(now), origin=now.attrs["origin"], prob=prob))
             progress.print(f"[dim]updated in {took:.1f} s[/]", highlight=False)
-            seen, shown = changed, shown + 1
+            shown += 1
         if looks and shown >= looks:
             return
         time.sleep(every)
+
+
+def _record(path: Path) -> xr.Dataset:
+    """Read past trades and bin their odds."""
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    if not {"odds", "earned"} <= set(table):
+        raise ValueError(f"{path} has the columns {', '.join(map(str, table))}: it needs odds and earned")
+    found = bb.reliability(table["odds"], table["earned"])
+    words = f"{len(table)} past trades; their Brier score is {found.attrs['brier']:.3f}, "
+    words += f"{found.attrs['brier_base']:.3f} for whoever always says how often a trade earned."
+    return found.assign_attrs(words=words)
 
 
 def _panel(prices: Path, timezone: str | None) -> xr.Dataset:

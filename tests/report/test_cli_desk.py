@@ -57,6 +57,27 @@ def test_a_report_needs_a_known_format_and_known_trades(saved, tmp_path):
     assert "trade.size is not known" in " ".join(result.stderr.split())
 
 
+def test_a_record_of_past_trades_goes_into_the_report(saved, orders, tmp_path):
+    record, out = tmp_path / "record.csv", tmp_path / "r.json"
+    pd.DataFrame({"odds": [0.15, 0.25, 0.85], "earned": [0, 1, 1]}).to_csv(record, index=False)
+    say = ("--trades", orders, "--record", record, "--out", out, "--format", "json", *FEW)
+    assert run("report", saved, *say).exit_code == 0
+    rows = json.loads(out.read_text("utf-8"))["sections"]["record"]["Reliability"]
+    assert [row["realised"] for row in rows] == [0, 1, 1]
+    pd.DataFrame({"odds": [0.1]}).to_csv(record, index=False)
+    result = run("report", saved, *say)
+    assert result.exit_code == 2
+    assert "it needs odds and earned" in " ".join(result.stderr.split())
+
+
+def test_watch_outlives_a_file_that_is_half_written(saved, tmp_path):
+    file = tmp_path / "prices.csv"
+    file.write_text("time,underlying\n2022-01-01T00:00Z,BTC\n")
+    result = run("watch", file, "--fit", saved, "--looks", "1", "--every", "0.1")
+    assert result.exit_code == 0
+    assert "not updated" in result.stderr
+
+
 def test_watch_shows_quotes_as_they_come(saved, report_prices, tmp_path):
     file = tmp_path / "prices.csv"
     report_prices[report_prices["time"] <= "2022-03-20"].to_csv(file, index=False)

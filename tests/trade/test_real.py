@@ -12,8 +12,8 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.trade.record import realised, reliability
 
-# Refitted every quarter; traded every week on contracts with a fortnight and more to go.
-FITS = pd.date_range("2022-01-01", "2023-10-01", freq="QS")
+# Refitted every year; traded every week on contracts with three weeks and more to go.
+FITS = pd.to_datetime(["2022-01-01", "2023-01-01"])
 HOLD = ("7D", "14D")
 COSTS = bb.Costs(spot=bb.Fee(2, 4), futures=bb.Fee(1, 2), financing=0.02)
 
@@ -43,7 +43,7 @@ def trades_from(fit, panel, origin):
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        paths = bb.forecast(fit, last, panel=panel, horizon="21D", seed=2)
+        paths = bb.forecast(fit, last, panel=panel, horizon="21D", seed=2, draws=200)
     paths = paths.isel(contract=np.flatnonzero(paths["tau"].values[:, 0] > 22 / 365))
     if not paths.sizes["contract"]:
         return []
