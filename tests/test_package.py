@@ -92,6 +92,7 @@ def test_the_wheel_carries_the_cards_and_the_types(tmp_path):
     cards = {f"bayesbasis/cards/{card.name}" for card in (ROOT / "models").glob("*.toml")}
     assert {"bayesbasis/cards/anchored-regimes.toml", *cards} <= inside
     assert {"bayesbasis/py.typed", "bayesbasis/__init__.pyi"} <= inside
+    assert "bayesbasis/report/templates/page.html" in inside
 
 
 def test_the_readme_opens_with_the_two_commands():

@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -187,6 +188,15 @@ exit = "14D"
     assert orders.costs == bb.Costs(financing=0.04, futures=bb.Fee(2, 5))
     assert orders.trades[0].exit == bb.When(deviation=5e-4)
     assert (orders.trades[1].direction, orders.trades[1].exit) == ("reverse", "14D")
+
+
+def test_the_trades_of_the_readme_can_be_read(tmp_path):
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "trades.toml").write_text(text, "utf-8")
+    orders = bb.read_orders(tmp_path / "trades.toml")
+    assert orders.trades[0].exit == bb.When(deviation=5e-4)
+    assert orders.costs.leg("spot") == 10e-4
 
 
 @pytest.mark.parametrize(
