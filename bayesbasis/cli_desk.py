@@ -141,7 +141,8 @@ def _record(path: Path) -> xr.Dataset:
 
     table = pd.read_csv(path)
     if not {"odds", "earned"} <= set(table):
-        raise ValueError(f"{path} has the columns {', '.join(map(str, table))}: it needs odds and earned")
+        found_columns = ", ".join(map(str, table))
+        raise ValueError(f"{path} has the columns {found_columns}: it needs odds and earned")
     found = bb.reliability(table["odds"], table["earned"])
     words = f"{len(table)} past trades; their Brier score is {found.attrs['brier']:.3f}, "
     words += f"{found.attrs['brier_base']:.3f} for whoever always says how often a trade earned."
