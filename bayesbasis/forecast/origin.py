@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.forecast.population import align
 from bayesbasis.inference.draws import filter_parameters, natural_draws
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import filter_inputs
@@ -82,7 +83,7 @@ def states_at(
         Source of randomness, for regimes and for carry that the fit does not know.
     """
     layout = lay_out(spec, known, fit["constant_data"].to_dataset())
-    natural = _aligned(fit, spec, layout, natural_draws(spec, posterior))
+    natural = align(fit, spec, layout, natural_draws(spec, posterior), rng)
     quantity = spec.equilibrium.quantity
     own, fresh = _quantity_of_fit(fit, known, posterior[quantity])
     natural[quantity] = own
@@ -127,32 +128,6 @@ def generators(spec: Spec, layout: Layout, natural: dict[str, Array], covariates
     if not spec.drivers.stay:
         return filter_inputs(spec, natural, np)["rates"][:, groups]
     return filter_inputs(spec, natural, np, Clock(groups, covariates))["rates"]
-
-
-def _aligned(
-    fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array]
-) -> dict[str, Array]:
-    """Pick parameters of the underlyings and venues that are quoted at the origin, in order."""
-    posterior, aligned = fit["posterior"].to_dataset(), {}
-    rows = {"underlying": _rows(fit, "underlying", layout.underlyings)}
-    if "venue" in posterior.dims:
-        rows["venue"] = _rows(fit, "venue", layout.coords["venue"])
-    for name, value in natural.items():
-        own = [row for dim, row in rows.items() if dim in posterior[name].dims]
-        aligned[name] = value[:, own[0]] if own and value.shape[1] > 1 else value
-    return aligned
-
-
-def _rows(fit: xr.DataTree, dim: str, wanted: list[str]) -> Array:
-    """Positions of underlyings or venues among those that the fit has parameters of."""
-    known = sorted(set(fit["constant_data"].to_dataset()[dim].values.astype(str)))
-    strangers = sorted(set(wanted) - set(known))
-    if strangers:
-        raise ValueError(
-            f"the fit knows no {dim} {', '.join(strangers)}, only {', '.join(known)}; "
-            "fit a panel that holds them, or leave them out"
-        )
-    return np.array([known.index(name) for name in wanted])
 
 
 def _quantity_of_fit(

@@ -71,7 +71,9 @@ def forecast(
         Seed of the simulation.
     panel : xarray.Dataset, optional
         Newer quotes, contracts unknown to the fit among them; by default those of the fit. Their
-        carry is drawn from the population of the fit given their own quotes.
+        carry is drawn from the population of the fit given their own quotes. Underlyings and venues
+        that the fit does not know take their parameters from the population as they are drawn: no
+        quote of theirs moves them, so their bands are wide.
     draws : int, optional
         Posterior draws to use, spread evenly over the chains; by default all.
     repeats : int
@@ -102,9 +104,8 @@ def forecast(
     Raises
     ------
     ValueError
-        If no contract is live at the origin, or a named one is not, or an underlying is unknown,
-        or no time is between the origin and the last expiry or the horizon, or covariates do not
-        cover the time until then.
+        If no contract is live at the origin, or a named one is not, or no time is between the
+        origin and the last expiry or the horizon, or covariates do not cover the time until then.
 
     Warns
     -----

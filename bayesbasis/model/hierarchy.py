@@ -69,7 +69,12 @@ def parameter_names(spec: Spec) -> tuple[str, ...]:
 
 def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
     """Say whether each underlying has its own value of a parameter, around the market's."""
-    return levels.underlyings and not _is_of_market(spec, name)
+    apart = is_of_market(spec, name) or name in (*spec.pooling.shared, *spec.pooling.independent)
+    return levels.underlyings and not apart
+
+
+def _is_independent(spec: Spec, levels: Levels, name: str) -> bool:
+    return levels.underlyings and name in spec.pooling.independent
 
 
 def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
@@ -77,7 +82,8 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     raw: dict[str, tuple[str, ...]] = {}
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
-        raw[f"{name}_raw"] = element
+        alone = ("underlying",) if _is_independent(spec, levels, name) else ()
+        raw[f"{name}_raw"] = (*alone, *element)
         if isinstance(getattr(spec.priors, name), Horseshoe):
             raw |= {f"{name}_{part}_raw": element for part in ("local", "local_over")}
             raw |= {f"{name}_{part}_raw": () for part in ("global", "global_over")}
@@ -127,7 +133,9 @@ def parameters(
     for name in parameter_names(spec):
         axis = -1 - len(_ELEMENTS.get(name, ()))
         prior = getattr(spec.priors, name)
-        free = xp.expand_dims(_free(spec, name, raw, xp), axis)
+        free = _free(spec, name, raw, xp)
+        if not _is_independent(spec, levels, name):
+            free = xp.expand_dims(free, axis)
         if is_pooled(spec, levels, name):
             natural[f"{name}_market"] = prior.natural(free, xp).squeeze(axis)
             spread = between_prior(spec, name)
@@ -137,13 +145,21 @@ def parameters(
             for _ in range(-axis):
                 between = between[..., None]
             free = free + between * raw[f"{name}_offset_raw"]
+        elif levels.underlyings and name in spec.pooling.shared and not is_of_market(spec, name):
+            free = free + 0.0 * _by_underlying(spec, raw, -1 - axis)
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
-    natural["volatility"] = _scales(spec, natural, ratios, xp)
+    natural["volatility"] = scales(spec, natural, ratios, xp)
     found, centre, spread = population(spec, levels, raw, contract_underlying, contract_venue, xp)
     mean, sd = contract_raw_prior(spec, centre, spread)
     own = centre + spread / sd * (raw["contract_raw"] - mean)
     return natural | found | {spec.equilibrium.quantity: own}
+
+
+def _by_underlying(spec: Spec, raw: Mapping[str, Any], axes: int) -> Any:
+    """Something of the shape (..., underlying, 1, ...)."""
+    offset = raw[f"{spec.equilibrium.quantity}_underlying_raw"]
+    return offset[(..., *[None] * axes)]
 
 
 def between_prior(spec: Spec, name: str) -> Prior:
@@ -209,7 +225,7 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     named = {}
     for name in parameter_names(spec):
         element = _ELEMENTS.get(name, ())
-        group = () if _is_of_market(spec, name) else ("underlying",)
+        group = () if is_of_market(spec, name) else ("underlying",)
         named[name] = (*group, *element)
         if is_pooled(spec, levels, name):
             named |= {f"{name}_market": element, f"{name}_between": ()}
@@ -293,7 +309,7 @@ def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any)
     return generator(stay / DAYS_PER_YEAR, jump, count)
 
 
-def _scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:
+def scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:
     """Volatility of every regime, shape (..., group, regime)."""
     level, count = natural["volatility"], spec.regimes.count
     if spec.regimes.is_stochastic:
@@ -317,6 +333,6 @@ def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any
     return prior.natural(prior.location + prior.scale * raw[f"{name}_raw"], xp)
 
 
-def _is_of_market(spec: Spec, name: str) -> bool:
+def is_of_market(spec: Spec, name: str) -> bool:
     """Say whether the whole market has one value: a chain that is not an underlying's does."""
     return name in _MARKET_ONLY or (name in _CHAIN and spec.regimes.shared_by != "underlying")

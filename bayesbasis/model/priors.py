@@ -41,6 +41,10 @@ class Normal:
         """Map the free scale to the parameter."""
         return free
 
+    def free(self, natural: Any, xp: Any) -> Any:
+        """Map the parameter to the free scale."""
+        return natural
+
 
 @dataclass(frozen=True)
 class LogNormal:
@@ -78,6 +82,10 @@ class LogNormal:
     def natural(self, free: Any, xp: Any) -> Any:
         """Map the free scale to the parameter."""
         return self.lower + xp.exp(free)
+
+    def free(self, natural: Any, xp: Any) -> Any:
+        """Map the parameter to the free scale."""
+        return xp.log(natural - self.lower)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,10 @@ class LogitNormal:
     def natural(self, free: Any, xp: Any) -> Any:
         """Map the free scale to the parameter."""
         return self.lower + (self.upper - self.lower) / (1.0 + xp.exp(-free))
+
+    def free(self, natural: Any, xp: Any) -> Any:
+        """Map the parameter to the free scale."""
+        return xp.log((natural - self.lower) / (self.upper - natural))
 
 
 @dataclass(frozen=True)
@@ -163,6 +175,10 @@ class Horseshoe:
     def natural(self, free: Any, xp: Any) -> Any:
         """Map the free scale to the parameter."""
         return free
+
+    def free(self, natural: Any, xp: Any) -> Any:
+        """Map the parameter to the free scale."""
+        return natural
 
     def shrunk(self, normal: Any, local: Any, over: Any, top: Any, below: Any, xp: Any) -> Any:
         """Coefficients of standard normals, of which ``local/over`` and ``top/below`` are Cauchy.

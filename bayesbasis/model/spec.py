@@ -21,6 +21,10 @@ class Pooling:
     underlyings : bool
         Parameters of each underlying are drawn around the market's. Otherwise all underlyings
         share one value.
+    shared, independent : tuple of str
+        Names of parameters that all underlyings share, and of those that each has to itself, drawn
+        from the prior whatever the others are. The rest is pooled: around a market's value, by a
+        spread that is learned.
     centring : float
         What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
         distance from the population, in between a compromise. The model is the same at any value;
@@ -34,8 +38,13 @@ class Pooling:
     venues: bool = True
     underlyings: bool = True
     centring: float = 0.0
+    shared: tuple[str, ...] = ()
+    independent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        both = sorted({*self.shared} & {*self.independent})
+        if both:
+            raise ValueError(f"pooling has {', '.join(both)} both shared and independent")
         if not 0.0 <= self.centring <= 1.0:
             raise ValueError(f"pooling.centring is {self.centring:g}; it lies between 0 and 1")
 
@@ -104,6 +113,23 @@ class Spec:
     def __post_init__(self) -> None:
         if self.drivers != Drivers():
             self._refuse_drivers()
+        for name in (*self.pooling.shared, *self.pooling.independent):
+            self._refuse_pooling(name)
+
+    def _refuse_pooling(self, name: str) -> None:
+        by_underlying = [*self.law.parameters, *self.equilibrium.parameters, "volatility"]
+        by_underlying += ["noise", "correlation"]
+        if self.regimes.is_stochastic:
+            by_underlying += ["volatility_spread"]
+        elif self.regimes.count > 1:
+            by_underlying += ["volatility_ratio"]
+        if self.regimes.shared_by == "underlying" and self.regimes.count > 1:
+            by_underlying += ["volatility_half_life" if self.regimes.is_stochastic else "stay"]
+        if name not in by_underlying:
+            raise ValueError(
+                f"pooling names {name!r}, which no underlying has of its own in this model; "
+                f"it can name {', '.join(by_underlying)}"
+            )
 
     def _refuse_drivers(self) -> None:
         speed, stay = self.drivers.speed, self.drivers.stay

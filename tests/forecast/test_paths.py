@@ -517,12 +517,6 @@ def test_a_horizon_must_be_positive(fabricated, horizon):
     )
 
 
-def test_an_underlying_that_the_fit_does_not_know_is_an_error(fixed, panel):
-    assert message_of(lambda: bb.forecast(fixed, seed=1, panel=panel)) == (
-        "the fit knows no underlying ETH, only BTC; fit a panel that holds them, or leave them out"
-    )
-
-
 def test_one_of_two_underlyings_is_forecast_with_its_own_parameters(fabricated, panel, prices):
     alone, _ = bb.make_panel(prices[prices["underlying"] == "ETH"])
     paths = bb.forecast(fabricated, seed=1, panel=alone)

@@ -1,0 +1,115 @@
+"""Parameters at an origin: those of underlyings and venues of the fit, and of new ones."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bayesbasis.model.hierarchy import between_prior, is_of_market, parameter_names, scales
+from bayesbasis.model.layout import Layout
+from bayesbasis.model.spec import Spec
+
+Array = NDArray[Any]
+
+
+def align(
+    fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array], rng: Generator
+) -> dict[str, Array]:
+    """Give the underlyings and venues of an origin their parameters, in order.
+
+    Those that the fit does not know are drawn from its population, draw by draw: around the
+    market's value by the spread between underlyings that was learned, or, where the fit knows one
+    underlying alone, around that one by a spread from its prior.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        What the draws come from.
+    spec, layout : Spec, Layout
+        Its model, and the quotes of the origin.
+    natural : dict of ndarray
+        From `natural_draws`.
+    rng : numpy.random.Generator
+        Source of randomness; used for strangers alone.
+    """
+    posterior, aligned = fit["posterior"].to_dataset(), dict(natural)
+    wanted = {"underlying": layout.underlyings, "venue": layout.coords["venue"]}
+    for dim, names in wanted.items():
+        known = sorted(set(fit["constant_data"].to_dataset()[dim].values.astype(str)))
+        rows = np.array([known.index(name) if name in known else -1 for name in names])
+        if dim == "underlying" and spec.pooling.underlyings and (rows < 0).any():
+            aligned |= _strange_parameters(spec, natural, rows, rng)
+        else:
+            for name, value in natural.items():
+                if dim in posterior[name].dims and value.shape[1] > 1:
+                    aligned[name] = value[:, np.maximum(rows, 0)]
+        if getattr(spec.pooling, f"{dim}s") and (rows < 0).any():
+            aligned |= _strange_offsets(spec, natural, dim, rows, rng)
+    return aligned
+
+
+def _strange_parameters(
+    spec: Spec, natural: dict[str, Array], rows: Array, rng: Generator
+) -> dict[str, Array]:
+    """Parameters of underlyings, those in row -1 drawn from the population."""
+    found, parts = {}, _apart(spec, natural)
+    for name in parameter_names(spec):
+        if is_of_market(spec, name):
+            continue
+        value = parts[name][:, np.maximum(rows, 0) if parts[name].shape[1] > 1 else 0 * rows]
+        if name not in spec.pooling.shared:
+            value[:, rows < 0] = _drawn(spec, natural, name, value[:, rows < 0], parts, rng)
+        found[name] = value
+    found["volatility"] = scales(spec, found, found.pop("volatility_ratio", None), np)
+    return found
+
+
+def _apart(spec: Spec, natural: dict[str, Array]) -> dict[str, Array]:
+    """Volatility as it is pooled: that of the calmest regime, or the median, and ratios."""
+    volatility = natural["volatility"]
+    if spec.regimes.is_stochastic:
+        return natural | {"volatility": np.exp(np.log(volatility).mean(-1))}
+    ratios = volatility[..., 1:] / volatility[..., :-1]
+    return natural | {"volatility": volatility[..., 0], "volatility_ratio": ratios}
+
+
+def _drawn(
+    spec: Spec,
+    natural: dict[str, Array],
+    name: str,
+    like: Array,
+    parts: dict[str, Array],
+    rng: Generator,
+) -> Array:
+    """Draw a parameter of strangers, shape (draw, stranger, ...)."""
+    prior, spread = getattr(spec.priors, name), between_prior(spec, name)
+    if name in spec.pooling.independent:
+        return prior.natural(prior.location + prior.scale * rng.standard_normal(like.shape), np)
+    market = natural.get(f"{name}_market", parts[name][:, 0])
+    between = natural.get(f"{name}_between")
+    if between is None:
+        between = spread.natural(
+            spread.location + spread.scale * rng.standard_normal(len(like)), np
+        )
+    between = between.reshape(-1, *[1] * (like.ndim - 1))
+    return prior.natural(
+        prior.free(market[:, None], np) + between * rng.standard_normal(like.shape), np
+    )
+
+
+def _strange_offsets(
+    spec: Spec, natural: dict[str, Array], dim: str, rows: Array, rng: Generator
+) -> dict[str, Array]:
+    """Offsets of carry, or level, of a dim's members; without any in the fit, those are zero."""
+    quantity = spec.equilibrium.quantity
+    key, name = f"{quantity}_between_{dim}s", f"{quantity}_{dim}"
+    draws = len(natural[f"{quantity}_mean"])
+    offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()
+    prior, between = getattr(spec.priors, key), natural.get(key)
+    if between is None:
+        between = prior.natural(prior.location + prior.scale * rng.standard_normal(draws), np)
+    strange = rows < 0
+    offset[:, strange] = between[:, None] * rng.standard_normal((draws, int(strange.sum())))
+    return {name: offset}
