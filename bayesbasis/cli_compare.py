@@ -117,6 +117,14 @@ def compare(
     refit: Refit = 1,
     draws: Draws = 300,
     processes: Processes = 1,
+    tracking: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mlflow|URI",
+            help="Log it to MLflow: to the folder mlruns, or to a folder or server.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 1,
     timezone: Timezone = None,
 ) -> None:
@@ -137,6 +145,11 @@ def compare(
             write_table(found.table.reset_index(), out)
         else:
             write_scores(scores, out)
+    if tracking is not None:
+        from bayesbasis.report.tracking import log_comparison
+
+        with step("log to MLflow"):
+            log_comparison(found, "mlruns" if tracking == "mlflow" else tracking)
     results.print(str(found), highlight=False, soft_wrap=True, markup=False)
 
 

@@ -1,5 +1,6 @@
 """Backtests: forecasts from origin after origin, each from what was known then, all scored."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesbasis.data.panel import instant
+from bayesbasis.data.panel import instant, panel_hash
 from bayesbasis.evaluate.baselines import BASELINES, Baseline
 from bayesbasis.evaluate.parallel import run_blocks
-from bayesbasis.evaluate.windows import Block, Effort, Span
+from bayesbasis.evaluate.windows import Block, Effort, Span, describe
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.spec import Spec
 
@@ -100,7 +101,8 @@ def backtest(
         ``underlying``, ``time``, ``tau`` in years, ``horizon`` in days): the scores of
         `bayesbasis.score` and ``regime`` (likeliest at the origin); model and ``curve``:
         ``energy``; model and ``event``: ``elpd``, by leave-future-out; model and ``window``: time,
-        memory, diagnosis, and ``failure``, why a window failed (empty where it did not).
+        memory, diagnosis, and ``failure``, why a window failed (empty where it did not). Attrs hold
+        the models' cards, the hash of the data, the horizon and the seed.
 
     Raises
     ------
@@ -124,7 +126,12 @@ def backtest(
         for i in range(0, len(spans), block)
     ]
     windows = run_blocks(blocks, client=client, processes=processes, progress=progress)
-    return gather(windows, list(chosen), starts)
+    return gather(windows, list(chosen), starts).assign_attrs(
+        cards=json.dumps({name: describe(model) for name, model in chosen.items()}),
+        data_hash=panel_hash(panel),
+        horizon=str(pd.Timedelta(effort.horizon)),
+        seed=seed,
+    )
 
 
 def make_store(store: str | PathLike[str] | None) -> str | None:

@@ -1,5 +1,6 @@
 """Comparison: which model forecasts best, by how much, and how sure that is."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -43,6 +44,11 @@ class Comparison:
     pairs: pd.DataFrame
     buckets: pd.DataFrame
     scores: xr.Dataset
+
+    @property
+    def cards(self) -> dict[str, str]:
+        """Text of every model's card, or what a baseline is."""
+        return dict(json.loads(self.scores.attrs.get("cards", "{}")))
 
     def __str__(self) -> str:
         """Sum up in a few lines."""

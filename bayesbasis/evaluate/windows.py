@@ -249,14 +249,18 @@ def _seed(seed: int, origin: np.datetime64) -> int:
     return int(np.random.SeedSequence([seed, moment]).generate_state(1)[0])
 
 
+def describe(model: Spec | Baseline) -> str:
+    """Say all that a model is: its card, or a baseline's own words."""
+    return write_card(model) if isinstance(model, Spec) else repr(model)
+
+
 def _key(block: Block, span: Span, origin: np.datetime64, end: np.datetime64, before: str) -> str:
     """Name of a window on disk: all that its numbers depend on."""
-    model = block.model
     seen = known_at(block.panel, max(end, origin + block.effort.horizon))
     parts = {
         "format": _FORMAT,
         "version": bayesbasis.__version__,
-        "model": write_card(model) if isinstance(model, Spec) else repr(model),
+        "model": describe(block.model),
         "panel": panel_hash(seen),
         "fitted_at": span.origins[0],
         "origin": origin,

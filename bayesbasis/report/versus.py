@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from bayesbasis.evaluate.calibration import coverage, pit_histogram, score_differences, skill
 from bayesbasis.report.files import replacing
@@ -63,17 +64,8 @@ def write_comparison(found: "Comparison", path: Path, *, reference: str | None =
     reference : str, optional
         Model that skill is counted from; the straight line where there is one, or the worst.
     """
-    names = found.table.index.tolist()
-    base = reference or ("straight-line" if "straight-line" in names else names[-1])
-    scores = found.scores
-    figures = {
-        f"Skill over {base}": plot_skill(skill(scores, base)),
-        "Coverage": plot_coverage(coverage(scores)),
-        "Calibration": plot_pit(pit_histogram(scores), names[:_MOST_PITS]),
-        f"CRPS less that of {base}, over time": plot_score_differences(
-            score_differences(scores, base)
-        ),
-    }
+    names, scores = found.table.index.tolist(), found.scores
+    figures = comparison_figures(found, reference)
     drawn = [(title, Markup(svg(figure, f"c{i}"))) for i, (title, figure) in
              enumerate(figures.items())]  # fmt: skip
     tables = {
@@ -104,6 +96,18 @@ def write_comparison(found: "Comparison", path: Path, *, reference: str | None =
     )
     with replacing(path) as whole:
         whole.write_text(text, encoding="utf-8")
+
+
+def comparison_figures(found: "Comparison", reference: str | None = None) -> dict[str, Figure]:
+    """Draw the figures of a comparison, by title; see `write_comparison`."""
+    names, scores = found.table.index.tolist(), found.scores
+    base = reference or ("straight-line" if "straight-line" in names else names[-1])
+    return {
+        "Skill": plot_skill(skill(scores, base)),
+        "Coverage": plot_coverage(coverage(scores)),
+        "Calibration": plot_pit(pit_histogram(scores), names[:_MOST_PITS]),
+        "Differences over time": plot_score_differences(score_differences(scores, base)),
+    }
 
 
 def _scores(table: pd.DataFrame) -> str:

@@ -1,0 +1,52 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesbasis as bb
+from bayesbasis.evaluate.backtesting import backtest
+from bayesbasis.report import tracking
+
+
+@pytest.fixture(scope="module")
+def found():
+    prices, _ = bb.simulate_market(seed=4, underlyings=["BTC"], quarters=4)
+    panel, _ = bb.make_panel(prices)
+    origins = pd.to_datetime(["2022-09-01", "2022-10-01", "2022-11-01"])
+    models = ["straight-line", "no-change"]
+    return bb.compare(backtest(models, panel, origins, "15D", draws=20, progress=False))
+
+
+def test_a_comparison_knows_its_models_and_its_data(found):
+    assert found.cards == {"straight-line": "StraightLine()", "no-change": "NoChange()"}
+    assert found.scores.attrs["horizon"] == "15 days 00:00:00"
+    assert len(found.scores.attrs["data_hash"]) == 64
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_comparison_is_logged_with_a_run_a_model(found, tmp_path):
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    before = os.environ.get("MLFLOW_ALLOW_FILE_STORE")
+    run = tracking.log_comparison(found, tmp_path / "runs", experiment="basis")
+    assert os.environ.get("MLFLOW_ALLOW_FILE_STORE") == before
+    with tracking._file_store_allowed("file:"):
+        client = mlflow.MlflowClient((tmp_path / "runs").as_uri())
+        place = client.get_experiment_by_name("basis").experiment_id
+        runs = client.search_runs([place])
+        kept = {file.path for file in client.list_artifacts(run)}
+        inner = {r.info.run_name: r for r in runs if r.info.run_id != run}
+        card = Path(client.download_artifacts(inner["no-change"].info.run_id, "card.toml"))
+        assert card.read_text() == "NoChange()"
+    assert {"scores.nc", "comparison.html", "Coverage.png", "Calibration.png"} <= kept
+    assert set(inner) == set(found.table.index)
+    crps = inner["no-change"].data.metrics["crps"]
+    np.testing.assert_allclose(crps, found.table.loc["no-change", "crps"])
+    assert all(r.data.tags["mlflow.parentRunId"] == run for r in inner.values())
+
+
+def test_without_mlflow_it_says_what_to_install(found, monkeypatch, tmp_path):
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'bayesbasis\[mlflow\]'"):
+        tracking.log_comparison(found, tmp_path)
