@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,11 +108,10 @@ def demo(
     ),
     seed: Seed = 1,
 ) -> None:
-    """Simulate a market, fit the default model to its past, and forecast what came after.
+    """Simulate a market of two regimes, fit its past, and forecast what came after.
 
     Writes prices.csv, fit.nc, bands.csv and three figures, and prints a table of live contracts.
     """
-    from bayesbasis.model.spec import Pooling
     from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
     from bayesbasis.report.files import write_bands, write_figures, write_table
 
@@ -124,9 +122,7 @@ def demo(
         prices, _ = bb.simulate_market(seed=seed, underlyings=["BTC"], listed_days=273)
         panel, _ = bb.make_panel(prices)
         known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(205, "D"))
-    # In this market quotes say much of every contract's carry.
-    spec = replace(bb.load_card("anchored-regimes"), pooling=Pooling(centring=1.0))
-    tree = bb.fit(spec, known, seed=seed)
+    tree = bb.fit(bb.load_card("anchored-regimes-2"), known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
         bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))

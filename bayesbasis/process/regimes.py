@@ -49,7 +49,7 @@ class Regimes:
     Ehrenfest & Ehrenfest (1907); Kac (1947), doi 10.1080/00029890.1947.11990189.
     """
 
-    count: int = 2
+    count: int = 3
     shared_by: Literal["underlying", "venue", "market"] = "underlying"
     volatility: Literal["switching", "stochastic"] = "switching"
 

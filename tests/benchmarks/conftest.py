@@ -34,7 +34,7 @@ def row() -> Iterator[Add]:
 
 @pytest.fixture(scope="session")
 def spec() -> Spec:
-    return bb.load_card("anchored-regimes")
+    return bb.load_card("anchored-regimes-2")
 
 
 @pytest.fixture(scope="session")

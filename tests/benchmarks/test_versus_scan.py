@@ -30,7 +30,7 @@ from time import perf_counter
 import numpy as np
 import xarray as xr
 import bayesbasis as bb
-panel, spec = xr.open_dataset(sys.argv[1]).load(), bb.load_card("anchored-regimes")
+panel, spec = xr.open_dataset(sys.argv[1]).load(), bb.load_card("anchored-regimes-2")
 compile_naive = runpy.run_path(sys.argv[2])["compile_naive"]
 started = perf_counter()
 evaluate = compile_naive(spec, panel)

@@ -44,7 +44,7 @@ def fabricate() -> Fabricate:
 
 @pytest.fixture(scope="session")
 def spec() -> Spec:
-    return bb.load_card("anchored-regimes")
+    return bb.load_card("anchored-regimes-2")
 
 
 @pytest.fixture(scope="session")

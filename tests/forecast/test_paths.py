@@ -75,7 +75,7 @@ def test_paths_have_the_documented_dims_and_attrs(paths, fabricated, panel):
     assert paths.attrs == {
         "origin": "2022-07-08T00:00:00.000000000",
         "card": fabricated.attrs["card"],
-        "card_name": "anchored-regimes",
+        "card_name": "anchored-regimes-2",
         "data_hash": fabricated.attrs["data_hash"],
         "seed": 1,
     }

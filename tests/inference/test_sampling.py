@@ -73,7 +73,7 @@ def test_one_step_densities_belong_to_events(fitted, panel):
 
 def test_a_fit_knows_where_it_came_from(fitted, spec, panel):
     assert read_card(fitted.attrs["card"]) == spec
-    assert fitted.attrs["card_name"] == "anchored-regimes"
+    assert fitted.attrs["card_name"] == "anchored-regimes-2"
     assert fitted.attrs["data_hash"] == panel_hash(panel)
     assert fitted.attrs["seed"] == 5
     assert json.loads(fitted.attrs["versions"])["bayesbasis"] == bb.__version__

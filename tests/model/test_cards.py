@@ -211,6 +211,9 @@ def test_a_card_lists_the_priors_of_its_model_and_no_others(path):
 
 def test_the_cards_are_the_models_they_are_named_after():
     assert replace(load_card("anchored-regimes"), priors=Priors()) == Spec(
+        Anchored(), regimes=Regimes(3), shocks=Shocks("student-t")
+    )
+    assert replace(load_card("anchored-regimes-2"), priors=Priors()) == Spec(
         Anchored(), regimes=Regimes(2), shocks=Shocks("student-t")
     )
     assert replace(load_card("anchored"), priors=Priors()) == Spec(

@@ -233,7 +233,7 @@ def test_what_underlyings_share_when_they_are_not_pooled(panels):
     assert layout.coords["underlying"] == ["all"]
     natural = natural_of(spec, layout, draw_raw(spec, layout))
     assert natural["half_life"].shape == (1,)
-    assert natural["volatility"].shape == (1, 2)
+    assert natural["volatility"].shape == (1, 3)
     assert not any(name.endswith(("_market", "_between")) for name in natural)
 
 

@@ -227,8 +227,8 @@ def test_contracts_and_groups_know_their_places(panel):
     assert venues == panel["venue"].values.tolist()
     assert layout.coords["contract"] == panel["contract"].values.tolist()
     assert layout.coords["underlying"] == ["BTC", "ETH", "SOL"]
-    assert layout.coords["regime"] == [1, 2]
-    assert layout.coords["higher_regime"] == [2]
+    assert layout.coords["regime"] == [1, 2, 3]
+    assert layout.coords["higher_regime"] == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def report_panel(report_prices) -> xr.Dataset:
 @pytest.fixture(scope="session")
 def fit(report_panel) -> xr.DataTree:
     """A fit that nobody had to wait for: random draws around the centre of the priors."""
-    spec = bb.load_card("anchored-regimes")
+    spec = bb.load_card("anchored-regimes-2")
     size = log_posterior(spec, report_panel).size
     flat = 0.3 * np.random.default_rng(0).standard_normal((2, 8, size))
     stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 8), bool))})
