@@ -45,6 +45,7 @@ def show(card: Card) -> None:
     """Print a card, its equations, and where it puts parameters and basis before any quote."""
     from bayesbasis.inference.prior import prior_draws
     from bayesbasis.model.cards import card_text
+    from bayesbasis.model.covariates import with_stand_ins
     from bayesbasis.report.equations import equations
     from bayesbasis.report.models import parameters_view, prior_view
 
@@ -57,7 +58,7 @@ def show(card: Card) -> None:
     results.print()
     with step("draw from the prior"):
         prices, _ = bb.simulate_market(seed=1, underlyings=["BTC"], quarters=2, listed_days=91)
-        panel, _ = bb.make_panel(prices)
+        panel = with_stand_ins(spec, bb.make_panel(prices)[0])
         draws = prior_draws(spec, panel, draws=_PRIOR_DRAWS, seed=1)
         origin = panel["expiry"].values.max() - np.timedelta64(90, "D")
         bands = bb.prior_bands(spec, panel, origin, seed=1, prob=(0.9,), draws=_PRIOR_DRAWS)

@@ -31,6 +31,7 @@ from bayesbasis.inference.draws import filter_parameters, natural_draws
 from bayesbasis.inference.prior import prior_draws
 from bayesbasis.inference.sampling import fit
 from bayesbasis.model.cards import write_card
+from bayesbasis.model.covariates import with_stand_ins
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
@@ -99,7 +100,7 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
     truth : dict of ndarray
         Every quantity that is ranked, flat.
     """
-    rng = np.random.default_rng(seed)
+    rng, panel = np.random.default_rng(seed), with_stand_ins(spec, panel)
     prior = prior_draws(spec, panel, draws=1, seed=int(rng.integers(2**32)))
     layout = lay_out(spec, panel)
     # Without a basis, deviations are fair values with the sign reversed.

@@ -86,6 +86,15 @@ def column_values(panel: xr.Dataset, names: tuple[str, ...]) -> Array:
     return table
 
 
+def with_stand_ins(spec: Spec, panel: xr.Dataset) -> xr.Dataset:
+    """Add standard normals for the columns that a card reads and a simulated panel lacks."""
+    fixed = (spec.equilibrium.fixed,) if spec.equilibrium.fixed else ()
+    names = dict.fromkeys([*(name for own in columns(spec).values() for name in own), *fixed])
+    rng = np.random.default_rng(0)
+    missing = {name: rng.standard_normal(panel.sizes["obs"]) for name in names if name not in panel}
+    return panel.assign({name: ("obs", values) for name, values in missing.items()})
+
+
 def observed_carry(spec: Spec, panel: xr.Dataset) -> Array:
     """Carry that the card takes as given, % a year, shape (obs,); zero where it takes none."""
     name = spec.equilibrium.fixed

@@ -1,6 +1,6 @@
 """A model's equations, for reading in a terminal."""
 
-from bayesbasis.model.spec import Spec
+from bayesbasis.model.spec import Drivers, Spec
 
 
 def equations(spec: Spec) -> list[tuple[str, tuple[str, ...]]]:
@@ -26,6 +26,7 @@ def equations(spec: Spec) -> list[tuple[str, tuple[str, ...]]]:
         ("equilibrium", spec.equilibrium.equations),
         ("law", (*spec.law.equations, "E[z1] = φ z0,  Var[z1] = σ² v")),
         ("volatility", _volatility(spec)),
+        *([("drivers", _drivers(spec))] if spec.drivers != Drivers() else []),
         ("quotes", _quotes(spec)),
         ("pooling", _pooling(spec)),
     ]
@@ -48,6 +49,15 @@ def _volatility(spec: Spec) -> tuple[str, ...]:
     )
 
 
+def _drivers(spec: Spec) -> tuple[str, ...]:
+    lines = []
+    if spec.drivers.speed:
+        lines.append(f"κ = κ0 exp(xᵀβ),  x = {', '.join(spec.drivers.speed)} where a move starts")
+    if spec.drivers.stay:
+        lines.append(f"stay in k = s_k exp(xᵀβ_k),  x = {', '.join(spec.drivers.stay)}")
+    return tuple(lines)
+
+
 def _quotes(spec: Spec) -> tuple[str, ...]:
     shape = {
         "student-t": "multivariate Student-t(ν)",
@@ -62,4 +72,7 @@ def _quotes(spec: Spec) -> tuple[str, ...]:
 def _pooling(spec: Spec) -> tuple[str, ...]:
     pooling, quantity = spec.pooling, spec.equilibrium.quantity
     levels = ["contract", "underlying", *(["venue"] if pooling.venues else []), "market"]
-    return (f"{quantity}: {' around '.join(levels)}",)
+    lines = [f"{quantity}: {' around '.join(levels)}"]
+    lines += [f"{name}: one for all underlyings" for name in pooling.shared]
+    lines += [f"{name}: each underlying its own" for name in pooling.independent]
+    return tuple(lines)

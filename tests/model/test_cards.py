@@ -93,6 +93,9 @@ def used_priors(spec: Spec) -> set[str]:
     own = {name for name in raw_variables(spec, levels) if name.startswith(quantity)}
     own = {name.removesuffix("_raw") for name in own} & {f.name for f in fields(Priors)}
     spread = {"between_underlyings"} if spec.pooling.underlyings else set()
+    if spec.pooling.underlyings:
+        driven = (name for name in parameter_names(spec) if name.endswith("coefficient"))
+        spread |= {f"{name}_between" for name in driven}
     return {*parameter_names(spec), *own, *spread}
 
 
