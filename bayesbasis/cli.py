@@ -302,4 +302,5 @@ def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
 # Others add themselves; they need what stands above.
 import bayesbasis.cli_compare  # noqa: E402
 import bayesbasis.cli_desk  # noqa: E402
+import bayesbasis.cli_funding  # noqa: E402
 import bayesbasis.cli_models  # noqa: E402
