@@ -3,8 +3,10 @@
 import hashlib
 import inspect
 import sys
+from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch import basic as numba_basic
 
 from bayesbasis.model.funding_layout import FundingLayout, lay_out_funding
@@ -24,10 +27,12 @@ from bayesbasis.model.funding_parameters import (
     own_names,
 )
 from bayesbasis.model.funding_spec import FundingSpec
+from bayesbasis.model.likelihood import _plain
 from bayesbasis.process.censored import Chains, Settlements, settlement_sweep
 from bayesbasis.process.kernels import STAMP
 
 _DATA = len(Settlements._fields)
+_RANKS = {"location": 2, "scale": 2, "memory": 1, "slow": 3, "inner": 3, "start": 1}
 
 
 class FundingLogLikelihood(Op):
@@ -72,19 +77,53 @@ def kernel_version() -> int:
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 
+@cache
+def _compiled_sweep() -> Any:
+    """Compile the kernels for plain arrays, or load what was compiled."""
+    counts = ("event_start", "event_stop", "gap", "cell")
+    arrays = [
+        tuple(
+            numba.types.Array(numba.int64 if name in counts else numba.float64, 1, "C")
+            for name in Settlements._fields
+        ),
+        tuple(numba.types.Array(numba.float64, _RANKS[name], "C") for name in Chains._fields),
+    ]
+    signature = tuple(map(numba.types.NamedTuple, arrays, (Settlements, Chains)))
+    settlement_sweep.compile(signature)
+    return settlement_sweep.overloads[signature]
+
+
+def settlement_sweep_address() -> int:
+    """Address of the compiled kernels, which differs from process to process."""
+    compiled = _compiled_sweep()
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
+
+
 @numba_basic.register_funcify_default_op_cache_key(FundingLogLikelihood)
 def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
+    # As in `likelihood`: called through their address, the kernels are compiled once.
+    kernels = numba.types.FunctionType(_compiled_sweep().signature)
+    name = f"bayesbasis_settlement_sweep_{kernel_version()}"
+
+    @numba_basic.numba_njit
+    def address():  # type: ignore[no-untyped-def]
+        with numba.objmode(pointer=numba.types.intp):
+            pointer = settlement_sweep_address()
+        return pointer  # noqa: RET504
+
     @numba_basic.numba_njit
     def funding_log_likelihood(*inputs):  # type: ignore[no-untyped-def]
         (start, stop, gap, cell, lower, upper, before,
          location, scale, memory, slow, inner, begin) = inputs  # fmt: skip
-        value, g = settlement_sweep(
-            Settlements(start, stop, gap, cell, lower, upper, before),
-            # Views would make the kernel compile for every layout in memory.
+        function = _call_cached_ptr(address, kernels, name)
+        value, g = function(
+            Settlements(
+                _plain(start), _plain(stop), _plain(gap), _plain(cell), _plain(lower),
+                _plain(upper), _plain(before),
+            ),
             Chains(
-                np.ascontiguousarray(location), np.ascontiguousarray(scale),
-                np.ascontiguousarray(memory), np.ascontiguousarray(slow),
-                np.ascontiguousarray(inner), np.ascontiguousarray(begin),
+                _plain(location), _plain(scale), _plain(memory), _plain(slow), _plain(inner),
+                _plain(begin),
             ),
         )  # fmt: skip
         return np.asarray(value), g.location, g.scale, g.memory, g.slow, g.inner, g.start

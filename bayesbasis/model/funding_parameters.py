@@ -19,9 +19,7 @@ def own_names(spec: FundingSpec) -> tuple[str, ...]:
 
 def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     """Names and dims of the parameters that the market shares."""
-    names: dict[str, tuple[str, ...]] = dict.fromkeys(
-        ("skew", "tail", "slow_half_life", "growth"), ()
-    )
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(("skew", "slow_half_life", "growth"), ())
     if spec.swings > 1:
         names |= {"fast_share": ()}
     if spec.regimes > 1:
@@ -80,12 +78,11 @@ def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> di
 def state_values(spec: FundingSpec, natural: Mapping[str, Any], xp: Any) -> tuple[Any, Any, Any]:
     r"""Slow level and fast premium of every state in their own units, and its relative noise.
 
-    .. math:: \frac{\sinh(a + h x) - \sinh a}{h \cosh a}, \qquad
-       \Big(\frac{\cosh(a + h x)}{\cosh a}\Big)^{g} r^{\text{wild}}
+    .. math:: \frac{e^{a x} - 1}{a}, \qquad e^{g x} r^{\text{wild}}
 
-    with rung ``x``, skew ``a``, tail ``h``, growth ``g`` and ratio ``r``: near the middle the level
-    is ``x`` itself, far out it grows like an exponential, and noise with it. States run over slow
-    rungs, then fast rungs, then regimes; shape (..., state).
+    with rung ``x``, skew ``a``, growth ``g`` and ratio ``r``: near the middle the level is ``x``
+    itself, far above it grows like an exponential. States run over slow rungs, then fast rungs,
+    then regimes; shape (..., state).
     """
     slow, fast, regime = (
         axis.ravel()
@@ -93,10 +90,9 @@ def state_values(spec: FundingSpec, natural: Mapping[str, Any], xp: Any) -> tupl
             rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes), indexing="ij"
         )
     )
-    skew, tail = natural["skew"][..., None], natural["tail"][..., None]
-    bent = skew + tail * slow
-    level = (xp.sinh(bent) - xp.sinh(skew)) / (tail * xp.cosh(skew))
-    relative = (xp.cosh(bent) / xp.cosh(skew)) ** natural["growth"][..., None]
+    skew = natural["skew"][..., None]
+    level = (xp.exp(skew * slow) - 1.0) / skew
+    relative = xp.exp(natural["growth"][..., None] * slow)
     if spec.regimes > 1:
         relative = relative * natural["volatility_ratio"][..., None] ** regime
     return level, relative * fast, relative

@@ -16,10 +16,9 @@ class FundingPriors:
         Premium at the middle of the slow level, bp.
     level : Prior
         What one standard deviation of the slow level moves the premium by, near its middle, bp.
-    skew, tail : Prior
-        How much farther out the level lies on one side than on the other, and on both than a
-        Gaussian's: a rung at ``x`` standard deviations lies at ``level · (sinh(skew + tail·x) -
-        sinh(skew))/(tail·cosh(skew))`` from the middle.
+    skew : Prior
+        How much faster the premium climbs up there than down here: a rung at ``x`` standard
+        deviations is ``level · (e^{skew·x} - 1)/skew`` from the middle.
     slow_half_life : Prior
         Half-life of the slow level, days.
     swing : Prior
@@ -28,7 +27,7 @@ class FundingPriors:
         Half-life of the fast premium over that of the slow level; below a half, so that the two
         keep their names.
     growth : Prior
-        Fast premium and noise grow like this power of the slope of the level in its rung.
+        Growth of fast premium and noise with the slow level, per standard deviation, in logs.
     volatility_ratio : Prior
         Fast premium and noise of the wild regime over those of the calm one.
     stay : Prior
@@ -45,17 +44,16 @@ class FundingPriors:
 
     centre: Prior = Normal(1.0, 4.0)  # noqa: RUF009
     level: Prior = LogNormal(4.0, 2.0)  # noqa: RUF009
-    skew: Prior = Normal(0.4, 0.4)  # noqa: RUF009
-    tail: Prior = LogNormal(0.5, 1.6)  # noqa: RUF009
+    skew: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
     slow_half_life: Prior = LogNormal(30.0, 1.5)  # noqa: RUF009
     swing: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
     fast_share: Prior = LogitNormal(0.05, 1.0, 0.0, 0.5)  # noqa: RUF009
-    growth: Prior = LogNormal(1.0, 1.6)  # noqa: RUF009
+    growth: Prior = Normal(0.2, 0.3)  # noqa: RUF009
     volatility_ratio: Prior = LogNormal(2.5, 1.5, 1.0)  # noqa: RUF009
     stay: Prior = LogNormal(10.0, 3.0)  # noqa: RUF009
     noise: Prior = LogNormal(2.0, 2.0)  # noqa: RUF009
     memory: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
-    centre_between: Prior = LogNormal(1.0, 2.0)  # noqa: RUF009
+    centre_between: Prior = LogNormal(3.0, 1.5)  # noqa: RUF009
     between: Prior = LogNormal(0.4, 1.5)  # noqa: RUF009
 
 

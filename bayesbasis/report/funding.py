@@ -56,9 +56,8 @@ def plot_funding(paths: xr.Dataset, history: xr.Dataset, *, days: float = 45.0) 
         time = own["time"].values[seen]
         for prob, shade in zip(_PROBS, shades, strict=True):
             edges = own["interval"].sel(prob=prob).transpose("bound", "step").values[:, seen]
-            axes.fill_between(
-                time, *(yearly * edges), step="post", color=shade, lw=0, label=f"{prob:.0%}"
-            )
+            low, high = yearly * edges
+            axes.fill_between(time, low, high, step="post", color=shade, lw=0, label=f"{prob:.0%}")
         axes.step(time, yearly * own["median"].values[seen], color=BLUE, lw=1.2, where="post",
                   label="median")  # fmt: skip
         past = _past(history, name, origin, days)

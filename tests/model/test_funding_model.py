@@ -71,16 +71,13 @@ def test_the_last_funding_is_the_interest_rate_at_the_start_and_after_a_gap(hist
 
 def test_states_run_over_rungs_and_regimes():
     spec = FundingSpec(levels=3, swings=2)
-    given = {"skew": 0.5, "tail": 0.4, "growth": 2.0, "volatility_ratio": 3.0}
+    given = {"skew": 0.5, "growth": 0.2, "volatility_ratio": 3.0}
     natural = {name: np.array(value) for name, value in given.items()}
     level, swing, relative = state_values(spec, natural, np)
     x, z = rungs(3), rungs(2)
     assert level[4] == 0.0
-    slope = np.cosh(0.5 + 0.4 * x[2]) / np.cosh(0.5)
-    assert level[-1] == pytest.approx(
-        (np.sinh(0.5 + 0.4 * x[2]) - np.sinh(0.5)) / 0.4 / np.cosh(0.5)
-    )
-    assert relative[-1] == pytest.approx(3.0 * slope**2)
+    assert level[-1] == pytest.approx((np.exp(0.5 * x[2]) - 1) / 0.5)
+    assert relative[-1] == pytest.approx(3.0 * np.exp(0.2 * x[2]))
     assert swing[-1] == pytest.approx(relative[-1] * z[1])
 
 
