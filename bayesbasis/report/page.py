@@ -4,7 +4,7 @@ import json
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,12 @@ from bayesbasis.report.sections import (
     trade_section,
 )
 from bayesbasis.report.style import BASIS_POINTS
+from bayesbasis.report.versus import comparison_section
 from bayesbasis.trade.book import trade_table
 from bayesbasis.trade.risk import risk_table
+
+if TYPE_CHECKING:
+    from bayesbasis.evaluate.comparison import Comparison
 
 type Format = Literal["html", "md", "json"]
 
@@ -45,6 +49,7 @@ def write_report(
     margin: xr.Dataset | None = None,
     growth: xr.Dataset | None = None,
     calibration: xr.Dataset | None = None,
+    comparison: "Comparison | None" = None,
     panel: xr.Dataset | None = None,
     format: Format | None = None,
 ) -> Path:
@@ -68,6 +73,8 @@ def write_report(
         From `risk_table`; of the trades at 95 %, by default.
     calibration : xarray.Dataset, optional
         Record of predicted and realised profits: dim bin, ``predicted``, ``realised``, ``count``.
+    comparison : Comparison, optional
+        From `compare`: how the model has forecast before, against others.
     panel : xarray.Dataset, optional
         Quotes to draw; by default those of the fit.
     format : {"html", "md", "json"}, optional
@@ -108,6 +115,8 @@ def write_report(
     sections += [make(found) for found, make in optional if found is not None]
     if calibration is not None:
         sections.append(calibration_section(calibration))
+    if comparison is not None:
+        sections.append(comparison_section(comparison))
     head = _headline(bands, mispricing, trades)
     render = {"html": to_html, "md": to_markdown, "json": to_json}[chosen]
     text = render(_about(fit, bands), head, sections)

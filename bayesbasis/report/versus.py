@@ -18,6 +18,7 @@ from bayesbasis.report.scoreboard import (
     plot_score_differences,
     plot_skill,
 )
+from bayesbasis.report.sections import Picture, Section
 
 if TYPE_CHECKING:
     from bayesbasis.evaluate.comparison import Comparison
@@ -96,6 +97,38 @@ def write_comparison(found: "Comparison", path: Path, *, reference: str | None =
     )
     with replacing(path) as whole:
         whole.write_text(text, encoding="utf-8")
+
+
+def comparison_section(found: "Comparison") -> Section:
+    """Sum up a comparison for a report: scores, coverage by time to expiry, and its figures.
+
+    Parameters
+    ----------
+    found : Comparison
+        From `bayesbasis.compare`.
+    """
+    named = {
+        "crps": "CRPS",
+        "crps_se": "± CRPS",
+        "coverage_90": "90 % holds",
+        "width_90": "90 % width",
+        "elpd": "elpd a quote",
+        "weight": "weight",
+    }
+    scores = found.table[list(named)].rename(columns=named).reset_index()
+    covered = found.buckets["coverage_90"].rename_axis("model").reset_index()
+    formats = dict.fromkeys(named.values(), "{:.2f}") | {"90 % holds": "{:.1%}"}
+    formats |= {"weight": "{:.0%}"} | {str(name): "{:.1%}" for name in covered.columns[1:]}
+    words = (
+        f"{found.table.attrs['quotes']:,} quotes forecast from {found.scores.sizes['window']} "
+        "origins, each from what was known then; CRPS (smaller is better) and width in bp."
+    )
+    tables = {"Scores": scores, "Coverage of 90 % intervals by time to expiry": covered}
+    shown = tuple(
+        Picture(figure, title, f"{title} of {len(scores)} models out of sample.")
+        for title, figure in comparison_figures(found).items()
+    )
+    return Section("comparison", "Out of sample", words, tables, formats, shown)
 
 
 def comparison_figures(found: "Comparison", reference: str | None = None) -> dict[str, Figure]:

@@ -8,6 +8,8 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.evaluate.backtesting import backtest
 from bayesbasis.report import tracking
+from bayesbasis.report.render import to_html
+from bayesbasis.report.versus import comparison_section
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,15 @@ def test_without_mlflow_it_says_what_to_install(found, monkeypatch, tmp_path):
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'bayesbasis\[mlflow\]'"):
         tracking.log_comparison(found, tmp_path)
+
+
+def test_a_report_may_hold_a_comparison(found):
+    section = comparison_section(found)
+    assert section.tables["Scores"]["model"].tolist() == found.table.index.tolist()
+    np.testing.assert_allclose(section.tables["Scores"]["CRPS"], found.table["crps"])
+    columns = {str(name) for table in section.tables.values() for name in table.columns[1:]}
+    assert columns == set(section.formats)
+    about = dict.fromkeys(("title", "card_name", "card", "diagnosis"), "x")
+    html = to_html(about, (section.tables["Scores"], {}), [section])
+    assert html.count("<svg") == len(section.pictures) == 4
+    assert "Out of sample" in html
