@@ -7,7 +7,9 @@ from scipy.special import logsumexp
 from bayesbasis.data.panel import known_at, select
 from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card
+from bayesbasis.model.hierarchy import listing_population
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.spec import Spec
 
 
 def leave_future_out(
@@ -45,8 +47,7 @@ def leave_future_out(
     spec = read_card(fit.attrs["card"])
     fitted = fit["constant_data"].to_dataset()
     later = _of_underlyings(known_at(panel, end), fitted["underlying"].values)
-    quantity = spec.equilibrium.quantity
-    posterior = _with_listings(fit["posterior"].to_dataset(), quantity, later, seed)
+    posterior = _with_listings(spec, fit["posterior"].to_dataset(), later, seed)
     density = pointwise(spec, lay_out(spec, later, fitted), posterior)["basis"]
     learned = fitted["time"].values.max()
     new = density.isel(event=np.flatnonzero(density["event_time"].values > learned))
@@ -65,16 +66,16 @@ def _of_underlyings(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     return select(panel, known[panel["contract_index"].values])
 
 
-def _with_listings(
-    posterior: xr.Dataset, quantity: str, panel: xr.Dataset, seed: int
-) -> xr.Dataset:
+def _with_listings(spec: Spec, posterior: xr.Dataset, panel: xr.Dataset, seed: int) -> xr.Dataset:
     """Draw the carry, or level, of contracts that the fit does not know from its population."""
+    quantity = spec.equilibrium.quantity
     names = panel["contract"].values.astype(str)
     place = {name: row for row, name in enumerate(posterior["contract"].values.astype(str))}
     fitted = posterior[quantity].transpose("chain", "draw", "contract").values
     normal = np.random.default_rng(seed).standard_normal((*fitted.shape[:2], len(names)))
-    own = posterior[f"{quantity}_between_contracts"].values[..., None] * normal
-    own += posterior[f"{quantity}_mean"].values[..., None]
+    values = {str(name): draws.values for name, draws in posterior.items()} | {quantity: fitted}
+    mean, spread = listing_population(spec, values)
+    own = mean[..., None] + spread[..., None] * normal
     for level in ("venue", "underlying"):
         if f"{quantity}_{level}" in posterior:
             labels = posterior[level].values.astype(str).tolist()

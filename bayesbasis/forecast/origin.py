@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesbasis.forecast.population import align
 from bayesbasis.inference.draws import filter_parameters, natural_draws
 from bayesbasis.model.covariates import Clock
-from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.hierarchy import filter_inputs, listing_population
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
@@ -170,12 +170,14 @@ def _draw_quantity(
     lookup[columns] = np.arange(len(columns))
     column = lookup[layout.contract]
     quantity = spec.equilibrium.quantity
-    centre = np.repeat(natural[f"{quantity}_mean"][:, None], len(columns), axis=1)
+    mean, spread = listing_population(spec, natural)
+    centre = np.repeat(mean[:, None], len(columns), axis=1)
     for level in ("venue", "underlying"):
         if f"{quantity}_{level}" in natural:
             members = getattr(layout, f"contract_{level}")[columns]
             centre = centre + natural[f"{quantity}_{level}"][:, members]
-    spread = natural[f"{quantity}_between_contracts"]
+    if spec.pooling.contracts == "shared":
+        return centre
     drawn, normal = np.empty_like(centre), rng.standard_normal(centre.shape)
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
         own = {name: value[d] for name, value in natural.items()}

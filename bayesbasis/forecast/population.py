@@ -45,7 +45,8 @@ def align(
             for name, value in natural.items():
                 if dim in posterior[name].dims and value.shape[1] > 1:
                     aligned[name] = value[:, np.maximum(rows, 0)]
-        if getattr(spec.pooling, f"{dim}s") and (rows < 0).any():
+        own = spec.pooling.contracts != "independent" and getattr(spec.pooling, f"{dim}s")
+        if own and (rows < 0).any():
             aligned |= _strange_offsets(spec, natural, dim, rows, rng)
     return aligned
 

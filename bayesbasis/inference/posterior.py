@@ -158,7 +158,8 @@ def _compile(
     spec: Spec, levels: Levels, example: _Example
 ) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
     model = build(spec, example.panel)
-    return compile_gradient(model, model.logp(vars=[*model.potentials, model["contract_raw"]]))
+    own = [x for x in model.free_RVs if x.name == "contract_raw"]
+    return compile_gradient(model, model.logp(vars=[*model.potentials, *own]))
 
 
 def compile_gradient(

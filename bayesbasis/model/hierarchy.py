@@ -90,14 +90,24 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         if is_pooled(spec, levels, name):
             raw[f"{name}_between_raw"] = ()
             raw[f"{name}_offset_raw"] = ("underlying", *element)
+    raw |= {f"{name}_raw": own for name, own in _population_dims(spec, levels).items()}
+    if spec.pooling.contracts != "shared":
+        raw["contract_raw"] = ("contract",)
+    return raw
+
+
+def _population_dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
+    """Dims of what says where contracts' carry, or level, comes from."""
+    if spec.pooling.contracts == "independent":
+        return {}
     quantity = spec.equilibrium.quantity
-    raw[f"{quantity}_mean_raw"] = raw[f"{quantity}_between_contracts_raw"] = ()
+    named: dict[str, tuple[str, ...]] = {f"{quantity}_mean": ()}
+    if spec.pooling.contracts == "pooled":
+        named[f"{quantity}_between_contracts"] = ()
     for level in ("venue", "underlying"):
         if getattr(levels, f"{level}s"):
-            raw[f"{quantity}_between_{level}s_raw"] = ()
-            raw[f"{quantity}_{level}_raw"] = (level,)
-    raw["contract_raw"] = ("contract",)
-    return raw
+            named |= {f"{quantity}_between_{level}s": (), f"{quantity}_{level}": (level,)}
+    return named
 
 
 def parameters(
@@ -146,20 +156,18 @@ def parameters(
                 between = between[..., None]
             free = free + between * raw[f"{name}_offset_raw"]
         elif levels.underlyings and name in spec.pooling.shared and not is_of_market(spec, name):
-            free = free + 0.0 * _by_underlying(spec, raw, -1 - axis)
+            # Every underlying has a contract, so that the last one's position tells their number.
+            same = xp.zeros((contract_underlying.max() + 1,))
+            free = free + same[(..., *[None] * (-1 - axis))]
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
     natural["volatility"] = scales(spec, natural, ratios, xp)
     found, centre, spread = population(spec, levels, raw, contract_underlying, contract_venue, xp)
-    mean, sd = contract_raw_prior(spec, centre, spread)
-    own = centre + spread / sd * (raw["contract_raw"] - mean)
+    own = centre + 0.0 * contract_underlying
+    if spec.pooling.contracts != "shared":
+        mean, sd = contract_raw_prior(spec, centre, spread)
+        own = centre + spread / sd * (raw["contract_raw"] - mean)
     return natural | found | {spec.equilibrium.quantity: own}
-
-
-def _by_underlying(spec: Spec, raw: Mapping[str, Any], axes: int) -> Any:
-    """Something of the shape (..., underlying, 1, ...)."""
-    offset = raw[f"{spec.equilibrium.quantity}_underlying_raw"]
-    return offset[(..., *[None] * axes)]
 
 
 def between_prior(spec: Spec, name: str) -> Prior:
@@ -201,6 +209,9 @@ def population(
     """
     quantity = spec.equilibrium.quantity
     key = f"{quantity}_mean"
+    if spec.pooling.contracts == "independent":
+        prior, like = getattr(spec.priors, key), 1.0 + 0.0 * contract_underlying
+        return {}, prior.location * like, prior.scale * like
     natural = {key: _seen_through(spec, key, raw, xp)}
     centre = natural[key][..., None]
     for level, members in (("venue", contract_venue), ("underlying", contract_underlying)):
@@ -210,9 +221,21 @@ def population(
         natural[key] = _seen_through(spec, key, raw, xp)
         natural[name] = natural[key][..., None] * raw[f"{name}_raw"]
         centre = centre + natural[name][..., members]
+    if spec.pooling.contracts == "shared":
+        return natural, centre, 0.0 * natural[f"{quantity}_mean"][..., None]
     key = f"{quantity}_between_contracts"
     natural[key] = _seen_through(spec, key, raw, xp)
     return natural, centre, natural[key][..., None]
+
+
+def listing_population(spec: Spec, natural: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Mean of the market, and spread around it, that carry or level of new contracts has."""
+    quantity = spec.equilibrium.quantity
+    if spec.pooling.contracts == "independent":
+        prior, like = getattr(spec.priors, f"{quantity}_mean"), natural[quantity][..., 0]
+        return prior.location + 0.0 * like, prior.scale + 0.0 * like
+    mean = natural[f"{quantity}_mean"]
+    return mean, natural.get(f"{quantity}_between_contracts", 0.0 * mean)
 
 
 def contract_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
@@ -231,12 +254,7 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
             named |= {f"{name}_market": element, f"{name}_between": ()}
     named.pop("volatility_ratio", None)
     named["volatility"] = ("underlying", "regime")
-    quantity = spec.equilibrium.quantity
-    named |= {f"{quantity}_mean": (), f"{quantity}_between_contracts": ()}
-    for level in ("venue", "underlying"):
-        if getattr(levels, f"{level}s"):
-            named |= {f"{quantity}_between_{level}s": (), f"{quantity}_{level}": (level,)}
-    return named | {quantity: ("contract",)}
+    return named | _population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
 
 
 def law_parameters(

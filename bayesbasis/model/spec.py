@@ -1,6 +1,7 @@
 """The specification: a model as a value, with equality, a hash and a card."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bayesbasis.model.priors import Priors
 from bayesbasis.process.equilibria import CostOfCarry, Equilibrium
@@ -21,6 +22,10 @@ class Pooling:
     underlyings : bool
         Parameters of each underlying are drawn around the market's. Otherwise all underlyings
         share one value.
+    contracts : {"pooled", "shared", "independent"}
+        Carry, or level, of contracts: drawn around that of their underlying, by a spread that is
+        learned; the same for all contracts of an underlying; or each to itself, drawn from the
+        prior of ``carry_mean``, or ``level_mean``, whatever the others are.
     shared, independent : tuple of str
         Names of parameters that all underlyings share, and of those that each has to itself, drawn
         from the prior whatever the others are. The rest is pooled: around a market's value, by a
@@ -38,10 +43,16 @@ class Pooling:
     venues: bool = True
     underlyings: bool = True
     centring: float = 0.0
+    contracts: Literal["pooled", "shared", "independent"] = "pooled"
     shared: tuple[str, ...] = ()
     independent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.contracts not in ("pooled", "shared", "independent"):
+            raise ValueError(
+                f"pooling.contracts is {self.contracts!r}; choose 'pooled', 'shared' or "
+                "'independent'"
+            )
         both = sorted({*self.shared} & {*self.independent})
         if both:
             raise ValueError(f"pooling has {', '.join(both)} both shared and independent")

@@ -107,6 +107,18 @@ def test_strangers_have_every_parameter_whatever_the_regimes(fabricate, spec, pa
         assert np.isfinite(found[name]).all()
 
 
+@pytest.mark.parametrize("contracts", ["shared", "independent"])
+def test_contracts_listed_later_share_carry_or_keep_their_own(fabricate, spec, panel, contracts):
+    card = replace(spec, pooling=Pooling(contracts=contracts))
+    fit = fabricate(card, bb.known_at(panel, "2022-03-01"), chains=1, draws=30, spread=0.3)
+    paths = bb.forecast(fit, ORIGIN, seed=1, panel=panel)
+    carry = paths["carry"].isel(chain=0)
+    btc = np.flatnonzero(paths["underlying"].values == "BTC")
+    assert len(btc) == 2
+    same = np.allclose(carry.isel(contract=btc[0]), carry.isel(contract=btc[1]))
+    assert same == (contracts == "shared")
+
+
 def test_what_is_shared_is_shared_with_strangers_and_the_independent_know_no_one(
     fabricate, spec, panel
 ):

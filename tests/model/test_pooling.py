@@ -93,6 +93,37 @@ def test_switches_that_cannot_be_say_what_can(pooling, regimes, message):
         Spec(pooling=Pooling(**pooling), regimes=Regimes(regimes))
 
 
+@pytest.mark.parametrize("contracts", ["shared", "independent"])
+@pytest.mark.parametrize("centring", [0.0, 0.5])
+def test_contracts_that_share_or_keep_their_carry(panel, contracts, centring):
+    spec = Spec(pooling=Pooling(contracts=contracts, centring=centring, shared=("noise",)))
+    layout, raw, natural = drawn(spec, panel, (4000,))
+    assert set(natural) == set(dims(spec, layout.levels))
+    assert "carry_between_contracts" not in natural
+    u = layout.contract_underlying
+    if contracts == "shared":
+        assert "contract_raw" not in raw
+        expected = natural["carry_mean"][:, None] + natural["carry_underlying"][:, u]
+        np.testing.assert_allclose(natural["carry"], expected)
+    else:
+        assert not any(name.startswith("carry_") for name in natural)
+        raw["contract_raw"] = 5.0 * centring + 20.0**centring * raw["contract_raw"]
+        where = layout.contract_underlying, layout.contract_venue
+        carry = parameters(spec, layout.levels, raw, *where, np)["carry"]
+        np.testing.assert_allclose([carry.mean(), carry.std()], [5.0, 20.0], rtol=0.05)
+
+
+@pytest.mark.parametrize("contracts", ["shared", "independent"])
+def test_the_gradient_knows_contracts_that_share_or_do_not(panel, contracts):
+    spec = Spec(pooling=Pooling(contracts=contracts, centring=0.5), regimes=Regimes(1))
+    target = log_posterior(spec, panel)
+    flat = 0.4 * np.random.default_rng(1).standard_normal(target.size)
+    _, gradient = target(flat)
+    moves = 1e-4 * np.eye(target.size)
+    slopes = [(target(flat + m)[0] - target(flat - m)[0]) / 2e-4 for m in moves]
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-4)
+
+
 def test_two_venues_of_two_underlyings_still_share(panel):
     prices, _ = simulate_market(seed=2, quarters=2, listed_days=30, venue="east")
     more, _ = simulate_market(seed=3, quarters=2, listed_days=30, venue="west")
