@@ -23,6 +23,7 @@ from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
 from .forecast.funding import forecast_funding as forecast_funding
 from .forecast.intervals import bands as bands
+from .forecast.leg import spot_leg as spot_leg
 from .forecast.live import update as update
 from .forecast.outlook import cumulative_funding as cumulative_funding
 from .forecast.outlook import funding_bands as funding_bands

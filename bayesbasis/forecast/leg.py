@@ -8,8 +8,11 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.forecast.origin import states_at
 from bayesbasis.forecast.passage import decays, own_parameters
 from bayesbasis.inference.draws import filter_parameters
+from bayesbasis.inference.states import thin
+from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
@@ -41,6 +44,62 @@ class SpotLeg:
     volatility: Array
     correlation: Array
     level: Array
+
+
+def spot_leg(
+    fit: xr.DataTree, *, panel: xr.Dataset | None = None, draws: int = 400, seed: int = 1
+) -> xr.Dataset:
+    """Volatility of spot and its correlation with the basis, in every regime.
+
+    What `forecast` simulates spot with, to be looked at: estimated beside the basis, in the light
+    of its regimes and of the mixing variables of its shocks.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`.
+    panel : xarray.Dataset, optional
+        Quotes to learn from; by default those of the fit.
+    draws : int
+        Posterior draws to use.
+    seed : int
+        Seed of the Gibbs steps.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``volatility``, % per √year (the scale of a Student-t, not its standard deviation), and
+        ``correlation`` of spot with the mean shock of the curve; dims chain, draw, underlying,
+        regime.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> bb.spot_leg(fit)["volatility"].mean(["chain", "draw"])  # doctest: +SKIP
+    """
+    spec = read_card(fit.attrs["card"])
+    known = fit["constant_data"].to_dataset() if panel is None else panel
+    posterior, rng = thin(fit["posterior"].to_dataset(), draws), np.random.default_rng(seed)
+    state = states_at(fit, spec, known, posterior, known["time"].values.max(), rng)
+    leg = learn_spot(spec, state.layout, known, state.natural, rng)
+    sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+    dims = ("chain", "draw", "underlying", "regime")
+    named = {
+        "volatility": (100.0 * leg.volatility, "%/year**0.5", "volatility of spot"),
+        "correlation": (leg.correlation, "1", "correlation of spot with the curve's mean shock"),
+    }
+    return xr.Dataset(
+        {
+            name: (dims, value.reshape(*sizes, *value.shape[1:]), {"units": u, "long_name": text})
+            for name, (value, u, text) in named.items()
+        },
+        {
+            "chain": posterior["chain"].values,
+            "draw": posterior["draw"].values,
+            "underlying": state.layout.underlyings,
+            "regime": np.arange(1, spec.regimes.count + 1),
+        },
+    )
 
 
 def with_spot(

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesbasis.data.panel import known_at
 from bayesbasis.forecast.convergence import convergence
 from bayesbasis.forecast.intervals import bands
+from bayesbasis.forecast.leg import spot_leg
 from bayesbasis.forecast.live import regime_now
 from bayesbasis.forecast.paths import forecast
 from bayesbasis.forecast.stress import shock
@@ -56,6 +58,8 @@ def desk(
     paths = forecast(fit, repeats=repeats, **say)
     financing = orders.costs.financing
     found = mispricing(fit, paths.attrs["origin"], panel=panel, financing=financing, seed=seed)
+    quotes = fit["constant_data"].to_dataset() if panel is None else panel
+    known = known_at(quotes, paths.attrs["origin"])
     trades = put_on(paths, orders)
     wildest = int(paths["regime"].max())
     stressed = {"as it is": trades}
@@ -71,6 +75,7 @@ def desk(
         "bands": bands(paths, prob=(0.5, 0.9)),
         "trades": trades,
         "states": _regimes(paths),
+        "spot": spot_leg(fit, panel=known, draws=draws, seed=seed) if "spot" in paths else None,
         "mispricing": found,
         "convergence": convergence(paths, BASIS_POINT * orders.within_bp),
         "risk": risk_table(trades, orders.level, scenarios=stressed),

@@ -14,16 +14,18 @@ from bayesbasis.report.files import replacing
 from bayesbasis.report.render import to_html, to_json, to_markdown
 from bayesbasis.report.sections import (
     bands_section,
-    calibration_section,
     convergence_section,
-    growth_section,
-    margin_section,
     mispricing_section,
     regime_section,
+)
+from bayesbasis.report.style import BASIS_POINTS
+from bayesbasis.report.trade_sections import (
+    calibration_section,
+    growth_section,
+    margin_section,
     risk_section,
     trade_section,
 )
-from bayesbasis.report.style import BASIS_POINTS
 from bayesbasis.report.versus import comparison_section
 from bayesbasis.trade.book import trade_table
 from bayesbasis.trade.risk import risk_table
@@ -43,6 +45,7 @@ def write_report(
     bands: xr.Dataset,
     trades: xr.Dataset | None = None,
     states: xr.Dataset | None = None,
+    spot: xr.Dataset | None = None,
     mispricing: xr.Dataset | None = None,
     convergence: xr.Dataset | None = None,
     risk: xr.Dataset | None = None,
@@ -67,6 +70,8 @@ def write_report(
         From `cash_and_carry` or `book`.
     states : xarray.Dataset, optional
         From `filter_states`, for the regime now.
+    spot : xarray.Dataset, optional
+        From `spot_leg`, shown beside the regimes.
     mispricing, convergence, margin, growth : xarray.Dataset, optional
         From `mispricing`, `convergence`, `margin` and `growth_leverage`.
     risk : xarray.Dataset, optional
@@ -103,7 +108,7 @@ def write_report(
     quotes = fit["constant_data"].to_dataset() if panel is None else panel
     sections = [bands_section(bands, quotes)]
     if states is not None:
-        sections.append(regime_section(states))
+        sections.append(regime_section(states, spot))
     if mispricing is not None:
         sections.append(mispricing_section(mispricing))
     if convergence is not None:

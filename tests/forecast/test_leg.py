@@ -69,6 +69,24 @@ def test_the_wild_regime_is_wild_in_spot_too(fabricate, spec, one):
     assert wild > 1.3 * calm
 
 
+def test_the_leg_can_be_looked_at(fabricate, spec, one):
+    """It is what the paths move by."""
+    fit = fabricate(spec, one, draws=200, spread=0.0)
+    leg = bb.spot_leg(fit)
+    assert leg["volatility"].dims == ("chain", "draw", "underlying", "regime")
+    assert leg["underlying"].values.tolist() == ["BTC"]
+    assert (np.abs(leg["correlation"]) < 1).all()
+    paths = bb.forecast(fit, seed=1).isel(contract=-1, step=slice(1, 6))
+    for k in (1, 2):
+        daily = leg["volatility"].sel(regime=k) / 100 / np.sqrt(365)
+        moved = paths["spot_scale"].where(paths["regime"] == k)
+        assert moved.mean().item() == pytest.approx(daily.mean().item(), rel=0.1)
+    truth = np.log(one["spot"].values[one["contract_index"].values == 0])
+    usual = 100 * np.median(np.abs(np.diff(truth))) / 0.6745 * np.sqrt(365)
+    calm, wild = leg["volatility"].median(["chain", "draw"]).values[0]
+    assert 0.5 * usual < calm < wild
+
+
 def test_all_paths_may_start_in_one_regime(fabricated):
     for k in (1, 2):
         paths = bb.forecast(fabricated, seed=1, regime=k)

@@ -50,6 +50,8 @@ def test_the_page_says_what_the_datasets_say(page, desk_found):
     assert f"{table['profit'].values[1]:.1%}" in text
     assert f"{desk_found['risk']['expected_shortfall'].values[-1]:,.2f}" in text
     assert f"{desk_found['mispricing']['rich'].values[0]:.0%}" in text
+    wild = desk_found["spot"]["volatility"].sel(regime=2).median()
+    assert f"{float(wild):.0f}" in text
 
 
 def test_the_page_reaches_for_nothing(page):
