@@ -1,6 +1,6 @@
 """Cards against real markets: which law, how well, how fast.
 
-`pytest tests/evaluate/test_cards.py -m slow -s` prints the tables; `-k btc`, `-k vix`, `-k oil` and
+`pytest tests/evaluate/test_cards.py -m study -s` prints the tables; `-k btc`, `-k vix`, `-k oil` and
 `-k lira` choose one.
 """
 
@@ -41,7 +41,7 @@ def read(real_data, name):
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("name", "cards", "best"),
     [
@@ -62,7 +62,7 @@ def test_cards_are_told_apart_by_their_one_step_densities(real_data, name, cards
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.study
 def test_oil_has_the_short_factor_of_schwartz_and_smith(real_data):
     """Their κ, estimated from other maturities of these years, is 1.49."""
     panel = read(real_data, "ss-oil.parquet")
@@ -94,7 +94,7 @@ def spreads_as_futures(table):
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_lira_came_to_the_euro_over_a_bridge(real_data):
     """All else equal, laws that end at the union predict spreads better than one that does not."""
     prices = spreads_as_futures(pd.read_parquet(real_data("itl-dem.parquet")))

@@ -1,6 +1,6 @@
 """The default against every baseline, on real prices, out of sample.
 
-`pytest tests/evaluate/test_contest.py -m slow -s` prints the tables (a quarter of an hour).
+`pytest tests/evaluate/test_contest.py -m study -s` prints the tables (a quarter of an hour).
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def found(real_data, tmp_path_factory):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_no_window_fails_and_chains_mostly_agree(found):
     assert (found.table["failed"] == 0).all()
@@ -40,7 +40,7 @@ def test_no_window_fails_and_chains_mostly_agree(found):
     assert found.table.loc[DEFAULT, "divergences"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_the_default_forecasts_better_than_every_baseline(found):
     assert found.table.index[0] == DEFAULT
@@ -50,7 +50,7 @@ def test_the_default_forecasts_better_than_every_baseline(found):
     assert (gap["lower"].isel(bucket=4) < 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_its_bands_hold_what_they_say(found):
     covered = found.buckets.loc[DEFAULT, "coverage_90"]
@@ -60,7 +60,7 @@ def test_its_bands_hold_what_they_say(found):
     assert abs(row["coverage_90"] - 0.9) < 3 * row["coverage_90_se"]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_one_more_origin_costs_at_most_a_third_of_the_first(found):
     cost = found.table.loc[DEFAULT, ["first_s", "next_s"]].astype(float)

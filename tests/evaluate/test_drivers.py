@@ -1,6 +1,6 @@
 """What drives carry and stays on real prices: cards with covariates against the same without.
 
-`pytest tests/evaluate/test_drivers.py -m slow -s` prints the table.
+`pytest tests/evaluate/test_drivers.py -m study -s` prints the table.
 """
 
 import pandas as pd
@@ -12,7 +12,7 @@ CARDS = ("anchored-regimes-2", "driven-carry", "driven-stays")
 
 
 @pytest.mark.real
-@pytest.mark.slow
+@pytest.mark.study
 def test_covariates_converge_on_btc_and_do_not_spoil_the_fit(real_data):
     """All three on the rows that have the covariates."""
     table = pd.read_parquet(real_data("covariates-daily.parquet"))

@@ -8,7 +8,7 @@ import xarray as xr
 
 import bayesbasis as bb
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.study]
 
 DAY = np.timedelta64(1, "D")
 HORIZON = 30

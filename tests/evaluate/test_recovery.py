@@ -13,7 +13,7 @@ MARKETS, RANKED, OUTSIDE = 2, 39, 4
 EFFORT = Effort(quarters=6, share=0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("card", bb.list_cards())
 def test_what_a_card_simulates_it_finds_again(card):
     """Of all parameters, most of 80 % intervals hold the truth."""

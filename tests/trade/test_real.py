@@ -1,6 +1,6 @@
 """Cash and carry on bitcoin quarterlies: the odds that were given against what was earned.
 
-`pytest tests/trade/test_real.py -m slow -s` prints the tables.
+`pytest tests/trade/test_real.py -m study -s` prints the tables.
 """
 
 import warnings
@@ -74,7 +74,7 @@ def trades_from(fit, panel, origin):
     return rows
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_odds_of_profit_are_those_that_came_true(real_data):
     panel, _ = bb.make_panel(real_data("btc-quarter.parquet"))
@@ -97,7 +97,7 @@ def test_odds_of_profit_are_those_that_came_true(real_data):
     assert inside >= 0.82
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.real
 def test_a_report_of_2023_is_whole(real_data, tmp_path):
     panel, _ = bb.make_panel(real_data("btc-quarter.parquet"))
