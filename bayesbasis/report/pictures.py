@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -24,6 +25,7 @@ from bayesbasis.report.style import (
     VERMILLION,
     date_axis,
     new_figure,
+    tints,
 )
 
 SIZE = (4.4, 3.0)
@@ -211,8 +213,18 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Generic families: a page that loads no font has no other that it can count on.
     text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
+    for tint, share in _shares().items():
+        text = text.replace(tint, f"color-mix(in srgb, var(--accent) {share:.0%}, var(--paper))")
+    text = text.replace(BLUE.lower(), "var(--accent)")
     text = text.replace(INK.lower(), "currentColor").replace(PALE.lower(), "var(--line)")
     return re.sub(r'id="([\w.]+_\d+)"', rf'id="{name}-\1"', text)
+
+
+def _shares() -> dict[str, float]:
+    """Share of blue in every tint of a band, which is mixed with paper, whatever its colour."""
+    blue = to_rgb(BLUE)[0]
+    each = [tint for count in range(1, 6) for tint in tints(count)]
+    return {to_hex(tint): (1 - tint[0]) / (1 - blue) for tint in each}
 
 
 def _one(*, height: float = SIZE[1]) -> tuple[Figure, Axes]:

@@ -110,6 +110,8 @@ def test_figures_take_the_colours_of_the_page(desk_found):
     assert "currentColor" in text
     assert "var(--line)" in text
     assert "#262626" not in text
+    for share in (20, 50):
+        assert f"color-mix(in srgb, var(--accent) {share}%, var(--paper))" in text
     assert "<metadata" not in text
     assert ET.fromstring(text).tag.endswith("svg")
 
