@@ -90,7 +90,7 @@ def decay(speed: Any, span: Any, xp: Any) -> Any:
     """
     power = speed * span
     small = xp.abs(power) < _SERIES_LIMIT
-    series = 1.0 - power / 2.0 * (1.0 - power / 3.0 * (1.0 - power / 4.0 * (1.0 - power / 5.0)))
     # The branch not taken must be finite too, or its gradient would spoil that of the other.
-    away = xp.where(small, 1.0, power)
+    near, away = xp.where(small, power, 0.0), xp.where(small, 1.0, power)
+    series = 1.0 - near / 2.0 * (1.0 - near / 3.0 * (1.0 - near / 4.0 * (1.0 - near / 5.0)))
     return span * xp.where(small, series, -xp.expm1(-away) / away)
