@@ -43,16 +43,18 @@ def read(real_data, name):
 @pytest.mark.real
 @pytest.mark.study
 @pytest.mark.parametrize(
-    ("name", "cards", "best"),
+    ("name", "left_out", "best"),
     [
         ("btc-quarter.parquet", PLAIN - {"mean-reverting-spot"}, 5.30),
         ("vix.parquet", PLAIN, None),
     ],
     ids=["btc", "vix"],
 )
-def test_cards_are_told_apart_by_their_one_step_densities(real_data, name, cards, best):
+def test_cards_are_told_apart_by_their_one_step_densities(real_data, name, left_out, best):
     panel = read(real_data, name)
-    rows = [row(card, panel) for card in sorted(cards)]
+    # Cards that read covariates need columns that these files lack.
+    plain = [c for c in bb.list_cards() if not any(columns(bb.load_card(c)).values())]
+    rows = [row(card, panel) for card in plain if card not in left_out]
     table = pd.DataFrame(rows).drop(columns="fit").sort_values("log_score", ascending=False)
     print(f"\n{name}\n{table.to_string(index=False, float_format='{:.3f}'.format)}")
     # The textbook, with one regime and Gaussian shocks, is what everything else must beat.

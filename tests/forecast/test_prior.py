@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import bayesbasis as bb
+from bayesbasis.model.covariates import with_stand_ins
 from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Priors
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.laws import OrnsteinUhlenbeck
@@ -24,7 +25,8 @@ def panel():
 
 @pytest.mark.parametrize("card", bb.list_cards())
 def test_every_card_has_a_prior_to_expiry(panel, card):
-    bands = bb.prior_bands(bb.load_card(card), panel, ORIGIN, seed=1, draws=60)
+    spec = bb.load_card(card)
+    bands = bb.prior_bands(spec, with_stand_ins(spec, panel), ORIGIN, seed=1, draws=60)
     assert bands["interval"].dims == ("contract", "step", "prob", "bound")
     alive = np.isfinite(bands["tau"])
     assert np.isfinite(bands["interval"].where(alive, 0.0)).all()
