@@ -504,3 +504,19 @@ def test_a_card_edited_with_its_comments_reads_as_edited(path):
     calmer = replace(card.priors.volatility, median=7.0)
     expected = replace(card, priors=replace(card.priors, volatility=calmer))
     assert read_card(tomlkit.dumps(document)) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "brownian-bridge",
+        "scaled-bridge",
+        "ou-bridge",
+        "ou-regimes",
+        "stochastic-carry",
+        "schwartz-smith",
+    ],
+)
+def test_cards_of_laws_differ_in_their_law_alone(name):
+    base = load_card("anchored-regimes-2")
+    assert replace(load_card(name), law=base.law) == base
