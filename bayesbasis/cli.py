@@ -125,7 +125,7 @@ def demo(
     tree = bb.fit(bb.load_card("anchored-regimes-2"), known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
-        bands = bb.bands(bb.forecast(tree, seed=seed), prob=(0.5, 0.9))
+        bands = bb.bands(bb.forecast(tree, seed=seed, spot=False), prob=(0.5, 0.9))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
         write_table(prices, out / "prices.csv")
@@ -212,7 +212,7 @@ def forecast(
     with step(f"read {fit}"):
         tree = bb.load(fit)
     with step("forecast every live contract to its expiry"):
-        bands = bb.bands(bb.forecast(tree, seed=seed), prob=sorted(prob))
+        bands = bb.bands(bb.forecast(tree, seed=seed, spot=False), prob=sorted(prob))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
         write_bands(bands, out)

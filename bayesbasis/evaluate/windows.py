@@ -156,7 +156,9 @@ def _of_model(
 ) -> xr.DataTree:
     seed, known = _seed(block.effort.seed, origin), known_at(block.panel, origin)
     only = None if span.hidden is None else [span.hidden]
-    paths = forecast(tree, origin, only, times=_times(block, origin), seed=seed, panel=known)
+    paths = forecast(
+        tree, origin, only, times=_times(block, origin), seed=seed, panel=known, spot=False
+    )
     window = _scored(paths, block.panel)
     if span.hidden is None:
         elpd = leave_future_out(tree, block.panel, end, seed=seed)

@@ -67,7 +67,7 @@ def convergence(
     if not within > 0:
         raise ValueError(f"within is {within:g}; give a positive deviation such as 5e-4 (5 bp)")
     if isinstance(paths, xr.DataTree):
-        paths = forecast(paths, seed=seed)
+        paths = forecast(paths, seed=seed, spot=False)
     missing = [name for name in _NEEDED if name not in paths]
     if missing:
         raise ValueError(f"the paths lack {', '.join(missing)}: take them from bayesbasis.forecast")
