@@ -86,7 +86,9 @@ def backtest(
     seed : int
         Same seed, same numbers: in one process or many, in one go or resumed.
     store : path, optional
-        Folder that keeps every finished window, so that a run that was killed resumes.
+        Folder that keeps every finished window, so that a run that was killed resumes. A window is
+        known by card, quotes, origin, settings and the version of this package: after a change of
+        its code take another folder.
     client : dask.distributed.Client, optional
         Run on its workers; they must see `store` for windows to survive them.
     processes : int

@@ -12,10 +12,11 @@ from bayesbasis.evaluate.summary import (
     averages,
     bucket_of,
     common_points,
-    differences,
+    groups,
     resample,
     spread,
     summarise,
+    tails,
 )
 
 Array = NDArray[Any]
@@ -29,9 +30,10 @@ def pit_histogram(
     r"""Histogram of the probability integral transform by time to expiry, with bands.
 
     A calibrated forecast has a flat one. The band holds all bins of a calibrated forecast together
-    with probability `prob`: its half-width is :math:`q\,s_j`, where :math:`s_j` is the bootstrap
-    standard error of bin j and q the quantile of the greatest :math:`|t|` over bins. Contracts are
-    drawn whole, so that the band is as wide as dependence along a contract makes it.
+    with probability `prob`: its half-width is :math:`q\,s`, where :math:`s` is the bootstrap
+    standard error of a bin, pooled over bins, which are alike if the forecast is calibrated, and q
+    the quantile of the greatest deviation over bins in units of it. Contracts are drawn whole, so
+    that the band is as wide as dependence along a contract makes it.
 
     Parameters
     ----------
@@ -68,11 +70,11 @@ def pit_histogram(
     inside = xr.DataArray(share, dims=("model", "point", "bin"))
     draws = resample(common, resamples, seed)
     density, each = averages(inside, contract, member, draws)
-    error = spread(each)
+    error = np.sqrt((spread(each) ** 2).mean(-1, keepdims=True))
     worst = (np.abs(each - density) / np.where(error > 0, error, np.inf)).max(axis=-1)
     several = np.array([len(np.unique(contract[own])) > 2 for own in member])
     worst = np.where(several, worst, 0.0)
-    half = np.nanquantile(worst, prob, axis=0)[..., None] * error
+    half = np.nanquantile(worst, prob, axis=0)[..., None] * error * np.ones(bins)
     half = np.where(several[:, None], half, np.nan)
     dims = ("model", "bucket", "bin")
     return xr.Dataset(
@@ -123,26 +125,26 @@ def skill(scores: xr.Dataset, reference: str, by: Grouping = "bucket") -> xr.Dat
     -------
     xarray.Dataset
         Dims model and the grouping: ``skill`` (1 perfect, 0 no better), ``lower`` and ``upper``
-        (95 %, bootstrap over contracts of the difference).
+        (95 %, bootstrap over contracts).
 
     Raises
     ------
     ValueError
         If no model has that name.
     """
-    gap = differences(scores, "crps", by)
-    if reference not in gap["other"].values:
-        names = ", ".join(gap["other"].values)
-        raise ValueError(f"there is no model {reference!r} to compare with, only {names}")
-    base = summarise(scores, by, measures=("crps",))["crps"].sel(model=reference, drop=True)
-    own = gap.sel(other=reference, drop=True)
-    # A smaller score is better, so the bounds trade places.
-    found = {
-        "skill": -own["difference"] / base,
-        "lower": -own["upper"] / base,
-        "upper": -own["lower"] / base,
-    }
-    return xr.Dataset(found).assign_attrs(reference=reference)
+    common = common_points(scores)
+    base = _place(common, reference)
+    names, member = groups(common, by)
+    draws = resample(common, 1000, 0)
+    mean, each = averages(common["crps"], common["contract"].values, member, draws)
+    lower, upper = tails(1 - each / each[:, [base]], 0.95)
+    dims = ("model", by)
+    found = {"skill": 1 - mean / mean[[base]], "lower": lower, "upper": upper}
+    return xr.Dataset(
+        {name: (dims, value) for name, value in found.items()},
+        {"model": common["model"].values, by: names},
+        {"reference": reference},
+    )
 
 
 def score_differences(scores: xr.Dataset, reference: str) -> xr.Dataset:
@@ -162,10 +164,16 @@ def score_differences(scores: xr.Dataset, reference: str) -> xr.Dataset:
         ``cumulative``, its running sum.
     """
     common = common_points(scores)
-    if reference not in common["model"].values:
-        names = ", ".join(common["model"].values)
-        raise ValueError(f"there is no model {reference!r} to compare with, only {names}")
-    gap = common["crps"] - common["crps"].sel(model=reference, drop=True)
+    gap = common["crps"] - common["crps"].isel(model=_place(common, reference), drop=True)
     mean = gap.groupby("origin").mean()
     found = {"difference": mean, "cumulative": mean.cumsum("origin")}
     return xr.Dataset(found).assign_attrs(reference=reference)
+
+
+def _place(scores: xr.Dataset, reference: str) -> int:
+    names = scores["model"].values.tolist()
+    if reference not in names:
+        raise ValueError(
+            f"there is no model {reference!r} to compare with, only {', '.join(names)}"
+        )
+    return names.index(reference)

@@ -61,7 +61,7 @@ def summarise(
     Künsch (1989), doi 10.1214/aos/1176347265.
     """
     common = common_points(scores)
-    names, member = _groups(common, by)
+    names, member = groups(common, by)
     draws = resample(common, resamples, seed)
     result = xr.Dataset(coords={"model": common["model"].values})
     if by is not None:
@@ -107,16 +107,14 @@ def differences(
         less other), ``lower`` and ``upper`` (bootstrap over contracts).
     """
     common = common_points(scores)
-    names, member = _groups(common, by)
+    names, member = groups(common, by)
     draws = resample(common, resamples, seed)
     mean, each = averages(common[measure], common["contract"].values, member, draws)
     gap, gaps = mean[:, None] - mean[None], each[:, :, None] - each[:, None]
-    empty = np.isnan(gaps).all(axis=0)
-    tails = np.nanquantile(np.where(empty, 0, gaps), [(1 - prob) / 2, (1 + prob) / 2], axis=0)
-    tails = np.where(empty, np.nan, tails)
+    lower, upper = tails(gaps, prob)
     models = common["model"].values
     dims, coords = ("model", "other", by or "all"), {"model": models, "other": models}
-    values = {"difference": gap, "lower": tails[0], "upper": tails[1]}
+    values = {"difference": gap, "lower": lower, "upper": upper}
     result = xr.Dataset({name: (dims, value) for name, value in values.items()}, coords)
     result = result.isel(all=0) if by is None else result.assign_coords({by: names})
     return result.assign_attrs(measure=measure, prob=prob)
@@ -185,12 +183,19 @@ def spread(each: Array) -> Array:
         return np.sqrt(np.nansum((each - mean) ** 2, 0) / count)
 
 
+def tails(each: Array, prob: float) -> Array:
+    """Bounds of the equal-tailed interval over resamples; missing where all are."""
+    empty = np.isnan(each).all(axis=0)
+    found = np.nanquantile(np.where(empty, 0, each), [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+    return np.where(empty, np.nan, found)
+
+
 def bucket_of(days: Array) -> Array:
     """Position of each time to expiry, in days, among the buckets."""
     return np.searchsorted(EDGES[1:-1], days, side="left")
 
 
-def _groups(scores: xr.Dataset, by: Grouping | None) -> tuple[list[Any], Array]:
+def groups(scores: xr.Dataset, by: Grouping | None) -> tuple[list[Any], Array]:
     """Names of the groups, and which quote is in which."""
     if by is None:
         return [None], np.ones((1, scores.sizes["point"]), bool)
