@@ -138,7 +138,8 @@ def plot_skill(found: xr.Dataset) -> Figure:
     shift = np.linspace(-0.3, 0.3, len(names)) if len(names) > 1 else [0.0]
     for number, name in enumerate(names):
         own = 100 * seen.sel(model=name)
-        middle = own["skill"].values
+        # What is off the chart is written at its edge.
+        middle = own["skill"].where(own["skill"] >= _FLOOR).values
         error = [middle - own["lower"].values, own["upper"].values - middle]
         ax.errorbar(
             place + shift[number],
