@@ -1,7 +1,7 @@
 """Forecasts of funding: posterior predictive premia and settlements of every perpetual."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from bayesbasis.model.funding_layout import (
 from bayesbasis.model.funding_parameters import chains
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import Chains, track
-from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
+from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
 
 Array = NDArray[Any]
 
@@ -186,8 +186,8 @@ def filter_chains(
     spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
 ) -> list[Chains]:
     """What the filter takes, draw by draw."""
-    where = layout.cell_contract, layout.cell_hours, layout.gap_days
-    inputs = chains(spec, natural, *where, np)
+    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp
+    inputs = chains(spec, natural, *where, layout.gap_days, np)
     return [
         Chains(*(np.ascontiguousarray(inputs[name][d]) for name in Chains._fields))
         for d in range(len(natural["level"]))
@@ -239,7 +239,9 @@ def _simulate(
     places = [np.searchsorted(grid, times) for times in measured]
     days, gap = np.unique(np.diff(grid) / _DAY, return_inverse=True)
     hours = known["interval_now"].values[members].astype(float)
-    inputs = chains(spec, natural, np.array(members), hours, days if len(days) else np.ones(1), np)
+    gap_days = days if len(days) else np.ones(1)
+    rules = _rules(known, members, hours)
+    inputs = chains(spec, natural, np.array(members), hours, rules.clamp, gap_days, np)
     moves = inputs["slow"], inputs["inner"]
     begin = draw_rows(last.probability, rng)
     states = simulate_states(begin, moves, np.concatenate([[-1], gap]), rng)
@@ -260,9 +262,10 @@ def _simulate(
         inputs["location"],
         inputs["scale"],
         inputs["memory"],
-        _rules(known, members, hours),
+        replace(rules, clamp=rules.clamp + inputs["widening"]),
         rng,
     )
+    premium = as_quoted(premium, rules.interest, rules.clamp, inputs["widening"])
     share = hours / BASE_HOURS / BASIS_POINTS
     return [
         (premium[row, :, i].T / BASIS_POINTS, funding[row, :, i].T * share[i])

@@ -28,6 +28,7 @@ _UNITS = {
     "centre": ("bp", "premium at the middle of the slow level, per 8 hours"),
     "level": ("bp", "one standard deviation of the slow level, per 8 hours"),
     "skew": ("1", "skew of the slow level"),
+    "width": ("1", "width of the dead zone as premia see it, over that of the rule"),
     "slow_half_life": ("day", "half-life of the slow level"),
     "growth": ("1", "growth of noise with the slow level"),
     "swing": ("bp", "one standard deviation of the fast premium, per 8 hours"),

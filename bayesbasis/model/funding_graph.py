@@ -32,7 +32,7 @@ from bayesbasis.process.censored import Chains, Settlements, settlement_sweep
 from bayesbasis.process.kernels import STAMP
 
 _DATA = len(Settlements._fields)
-_RANKS = {"location": 2, "scale": 2, "memory": 1, "slow": 3, "inner": 3, "start": 1}
+_RANKS = {"location": 2, "scale": 2, "memory": 1, "widening": 1, "slow": 3, "inner": 3, "start": 1}
 
 
 class FundingLogLikelihood(Op):
@@ -113,20 +113,22 @@ def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]
 
     @numba_basic.numba_njit
     def funding_log_likelihood(*inputs):  # type: ignore[no-untyped-def]
-        (start, stop, gap, cell, lower, upper, before,
-         location, scale, memory, slow, inner, begin) = inputs  # fmt: skip
+        (start, stop, gap, cell, lower, upper, lower_side, upper_side, before,
+         location, scale, memory, widening, slow, inner, begin) = inputs  # fmt: skip
         function = _call_cached_ptr(address, kernels, name)
         value, g = function(
             Settlements(
                 _plain(start), _plain(stop), _plain(gap), _plain(cell), _plain(lower),
-                _plain(upper), _plain(before),
+                _plain(upper), _plain(lower_side), _plain(upper_side), _plain(before),
             ),
             Chains(
-                _plain(location), _plain(scale), _plain(memory), _plain(slow), _plain(inner),
-                _plain(begin),
+                _plain(location), _plain(scale), _plain(memory), _plain(widening), _plain(slow),
+                _plain(inner), _plain(begin),
             ),
         )  # fmt: skip
-        return np.asarray(value), g.location, g.scale, g.memory, g.slow, g.inner, g.start
+        return (
+            np.asarray(value), g.location, g.scale, g.memory, g.widening, g.slow, g.inner, g.start,
+        )  # fmt: skip
 
     return funding_log_likelihood, kernel_version()
 
@@ -158,8 +160,9 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
         natural = funding_parameters(spec, raw, pt)
         for name, dims in funding_dims(spec).items():
             pm.Deterministic(name, natural[name], dims=dims)
-        where = data["cell_contract"], data["cell_hours"], data["gap_days"]
-        inputs = chains(spec, natural, *where, pt)
+        names = ("cell_contract", "cell_hours", "cell_clamp", "gap_days")
+        where = tuple(data[name] for name in names)
+        inputs = chains(spec, natural, where[0], where[1], where[2], where[3], pt)
         value, *_ = FundingLogLikelihood()(
             *(data[name] for name in Settlements._fields), *(inputs[x] for x in Chains._fields)
         )
@@ -181,5 +184,6 @@ def funding_arrays(layout: FundingLayout) -> dict[str, NDArray[Any]]:
     return layout.settlements._asdict() | {
         "cell_contract": layout.cell_contract,
         "cell_hours": layout.cell_hours,
+        "cell_clamp": layout.cell_clamp,
         "gap_days": layout.gap_days,
     }

@@ -33,6 +33,8 @@ class FundingLayout:
         Contract of each row of the filter's parameters.
     cell_hours : ndarray, shape (cell,)
         Its settlement interval.
+    cell_clamp : ndarray, shape (cell,)
+        Half-width of its dead zone by the rule, bp per 8 hours.
     order : ndarray of int, shape (obs,)
         Settlement of the history behind each of the filter's.
     underlyings : list of str
@@ -45,6 +47,7 @@ class FundingLayout:
     event_underlying: Array
     cell_contract: Array
     cell_hours: Array
+    cell_clamp: Array
     order: Array
     underlyings: list[str]
     contract_underlying: Array
@@ -73,6 +76,7 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
     first = np.flatnonzero(np.concatenate([[True], (np.diff(key, axis=1) != 0).any(axis=0)]))
     event_time, event_underlying = measured[order][first], key[0, first]
     gap_days, gap = _gaps(event_time, event_underlying)
+    lower_side, upper_side = _sides(history)
     pairs, cell = np.unique(np.stack([contract, hours]), axis=1, return_inverse=True)
     settlements = Settlements(
         event_start=first,
@@ -81,6 +85,8 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
         cell=cell.ravel()[order],
         lower=history["premium_lower"].values[order] * BASIS_POINTS,
         upper=history["premium_upper"].values[order] * BASIS_POINTS,
+        lower_side=lower_side[order],
+        upper_side=upper_side[order],
         before=_before(history)[order] * BASIS_POINTS,
     )
     return FundingLayout(
@@ -90,6 +96,7 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
         event_underlying,
         pairs[0].astype(np.int64),
         pairs[1],
+        history["clamp"].values[pairs[0].astype(np.int64)] * BASIS_POINTS,
         order,
         underlyings.tolist(),
         contract_underlying,
@@ -106,6 +113,18 @@ def measured_at(history: xr.Dataset) -> Array:
 def eight_hour_rate(history: xr.Dataset) -> Array:
     """Funding per 8 hours, shape (obs,)."""
     return history["funding_rate"].values * (BASE_HOURS / history["interval"].values)
+
+
+def _sides(history: xr.Dataset) -> tuple[Array, Array]:
+    """Side of the interest rate that each premium is on: where a wider dead zone moves it."""
+    lower, upper = history["premium_lower"].values, history["premium_upper"].values
+    contract = history["contract_index"].values
+    clamped = ~history["plain"].values.astype(bool)[contract]
+    exact = lower == upper
+    side = np.sign(eight_hour_rate(history) - history["interest"].values[contract])
+    low = np.where(exact | np.isinf(upper), side, -1.0) * np.isfinite(lower) * clamped
+    high = np.where(exact | np.isinf(lower), side, 1.0) * np.isfinite(upper) * clamped
+    return low, high
 
 
 def _before(history: xr.Dataset) -> Array:

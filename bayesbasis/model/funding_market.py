@@ -12,12 +12,13 @@ from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.model.funding_layout import BASIS_POINTS
 from bayesbasis.model.funding_parameters import chains, own_names
 from bayesbasis.model.funding_spec import FundingSpec
-from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
+from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
 
 FUNDING_TRUTH: Mapping[str, Any] = {
     "centre": 1.0,
     "level": 4.0,
     "skew": 0.3,
+    "width": 0.7,
     "slow_half_life": 20.0,
     "swing": 2.0,
     "fast_half_life": 1.0,
@@ -86,7 +87,8 @@ def simulate_funding(
         grid = np.arange(1, round(days * 24 / hours[members].min()) + 1) * hours[members].min()
         due = grid[:, None] % hours[members] == 0
         gap_days = np.array([hours[members].min() / 24.0])
-        inputs = chains(spec, natural, np.array(members), hours[members], gap_days, np)
+        clamp = np.array([rules[i].clamp for i in members]) * BASIS_POINTS
+        inputs = chains(spec, natural, np.array(members), hours[members], clamp, gap_days, np)
         state = simulate_states(
             draw_rows(inputs["start"], rng),
             (inputs["slow"], inputs["inner"]),
@@ -104,7 +106,7 @@ def simulate_funding(
             inputs["memory"],
             Rules(
                 interest,
-                np.array([rule.clamp for rule in held]) * BASIS_POINTS,
+                clamp + inputs["widening"],
                 np.array([rule.cap for rule in held]) * BASIS_POINTS * BASE_HOURS / hours[members],
                 np.array([rule.rule == "plain" for rule in held]),
             ),
@@ -122,7 +124,10 @@ def simulate_funding(
                         "contract": f"{venue}:{underlying}-PERP",
                         "funding_rate": funding[due[:, column], 0, column]
                         * (hours[i] / BASE_HOURS / BASIS_POINTS),
-                        "premium": premium[due[:, column], 0, column] / BASIS_POINTS,
+                        "premium": as_quoted(premium[:, 0], interest, clamp, inputs["widening"][0])[
+                            due[:, column], column
+                        ]
+                        / BASIS_POINTS,
                     }
                 )
             )

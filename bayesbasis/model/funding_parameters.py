@@ -19,7 +19,9 @@ def own_names(spec: FundingSpec) -> tuple[str, ...]:
 
 def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     """Names and dims of the parameters that the market shares."""
-    names: dict[str, tuple[str, ...]] = dict.fromkeys(("skew", "slow_half_life", "growth"), ())
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(
+        ("skew", "slow_half_life", "growth", "width"), ()
+    )
     if spec.swings > 1:
         names |= {"fast_share": ()}
     if spec.regimes > 1:
@@ -103,6 +105,7 @@ def chains(
     natural: Mapping[str, Any],
     cell_contract: Any,
     cell_hours: Any,
+    cell_clamp: Any,
     gap_days: Any,
     xp: Any,
 ) -> dict[str, Any]:
@@ -116,6 +119,8 @@ def chains(
         From `funding_parameters`.
     cell_contract, cell_hours : array, shape (cell,)
         Contract and settlement interval of each row of the filter's parameters.
+    cell_clamp : array, shape (cell,)
+        Half-width of the dead zone by the rule, bp per 8 hours.
     gap_days : array, shape (gap,)
         Times between events.
     xp : module
@@ -140,6 +145,7 @@ def chains(
         "location": (1.0 - memory[..., None]) * resting,
         "scale": own["noise"] * relative,
         "memory": memory,
+        "widening": (natural["width"][..., None] - 1.0) * cell_clamp,
         "slow": climb(np.log(2.0) / natural["slow_half_life"], gap_days, spec.levels, xp),
         "inner": inner.reshape((*inner.shape[:-4], places, places)),
         "start": start.reshape((*start.shape[:-2], spec.states)),

@@ -42,6 +42,8 @@ class Settlements(NamedTuple):
         Which row of the parameters holds: that of a contract and its interval.
     lower, upper : ndarray, shape (obs,)
         Least and greatest premium that pays the rate, bp per 8 hours.
+    lower_side, upper_side : ndarray, shape (obs,)
+        Which way each of the two moves when the dead zone widens: -1, 0 or 1.
     before : ndarray, shape (obs,)
         Rate of the contract's last settlement, bp per 8 hours.
     """
@@ -52,6 +54,8 @@ class Settlements(NamedTuple):
     cell: Array
     lower: Array
     upper: Array
+    lower_side: Array
+    upper_side: Array
     before: Array
 
 
@@ -64,6 +68,8 @@ class Chains(NamedTuple):
         Of the premium, bp per 8 hours.
     memory : ndarray, shape (cell,)
         Share of the last funding that stays.
+    widening : ndarray, shape (cell,)
+        How much wider than by the rule either half of the dead zone is, bp per 8 hours.
     slow, inner : ndarray, shape (gap, place, place)
         Transition matrices of the two chains over every distinct gap.
     start : ndarray, shape (state,)
@@ -73,6 +79,7 @@ class Chains(NamedTuple):
     location: Array
     scale: Array
     memory: Array
+    widening: Array
     slow: Array
     inner: Array
     start: Array
@@ -118,10 +125,11 @@ def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
 def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> None:
     """Multiply the likelihood of every state by that of one settlement; ``inverse`` is 1/scale."""
     c = s.cell[i]
-    shift = p.memory[c] * s.before[i]
-    low, high = s.lower[i] - shift, s.upper[i] - shift
+    shift, widening = p.memory[c] * s.before[i], p.widening[c]
+    low = s.lower[i] + s.lower_side[i] * widening - shift
+    high = s.upper[i] + s.upper_side[i] * widening - shift
     location, precision = p.location[c], inverse[c]
-    if low == high:
+    if s.lower[i] == s.upper[i]:
         for k in range(len(like)):
             x = (low - location[k]) * precision[k]
             q = 1.0 + 0.25 * x * x
@@ -182,18 +190,20 @@ def _score_slopes(
 ) -> None:
     """Add the slope of one settlement's log likelihood, weighted by state."""
     c = s.cell[i]
-    shift = p.memory[c] * s.before[i]
-    low, high = s.lower[i] - shift, s.upper[i] - shift
+    shift, widening = p.memory[c] * s.before[i], p.widening[c]
+    low = s.lower[i] + s.lower_side[i] * widening - shift
+    high = s.upper[i] + s.upper_side[i] * widening - shift
     location, precision = p.location[c], inverse[c]
-    by_location, by_scale, by_shift = gradient.location[c], gradient.scale[c], 0.0
-    if low == high:
+    by_location, by_scale = gradient.location[c], gradient.scale[c]
+    by_low, by_high = 0.0, 0.0
+    if s.lower[i] == s.upper[i]:
         for k in range(len(weight)):
             x = (low - location[k]) * precision[k]
             factor = precision[k] * weight[k]
             slope = factor * 1.25 * x / (1.0 + 0.25 * x * x)
             by_scale[k] += slope * x - factor
             by_location[k] += slope
-            by_shift += slope
+            by_low -= slope
     else:
         low, high = max(low, -_FAR), min(high, _FAR)
         for k in range(len(weight)):
@@ -207,8 +217,10 @@ def _score_slopes(
             above = _DENSITY * r * r * sqrt(max(r, 0.0)) * factor
             by_scale[k] += below * x - above * y
             by_location[k] += below - above
-            by_shift += below - above
-    gradient.memory[c] += by_shift * s.before[i]
+            by_low -= below
+            by_high += above
+    gradient.memory[c] -= (by_low + by_high) * s.before[i]
+    gradient.widening[c] += by_low * s.lower_side[i] + by_high * s.upper_side[i]
 
 
 @kernel(fastmath={"contract"})
@@ -263,6 +275,7 @@ def settlement_sweep(s: Settlements, p: Chains) -> tuple[float, Chains]:
         np.zeros_like(p.location),
         np.zeros_like(p.scale),
         np.zeros_like(p.memory),
+        np.zeros_like(p.widening),
         np.zeros_like(p.slow),
         np.zeros_like(p.inner),
         np.zeros_like(p.start),

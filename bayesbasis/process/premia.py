@@ -16,7 +16,7 @@ class Rules:
 
     Parameters
     ----------
-    interest, clamp, cap : ndarray, shape (contract,)
+    interest, clamp, cap : ndarray, shape (contract,), or (draw, contract)
         The clamp of a plain rule is zero: its funding is premium plus interest.
     plain : ndarray of bool, shape (contract,)
     """
@@ -31,6 +31,27 @@ class Rules:
         excess = premium - self.interest
         soft = np.sign(excess) * np.maximum(np.abs(excess) - self.clamp, 0.0)
         return np.clip(np.where(self.plain, premium, soft) + self.interest, -self.cap, self.cap)
+
+
+def as_quoted(premium: Array, interest: Array, clamp: Array, widening: Array) -> Array:
+    """Premia as venues quote them, from those of the model with its own width of the dead zone.
+
+    Outside the dead zone both are as far from its edge; inside, it is stretched.
+
+    Parameters
+    ----------
+    premium : ndarray, shape (..., contract)
+        Bp per 8 hours.
+    interest, clamp : ndarray, shape (contract,)
+        Of the rule.
+    widening : ndarray, shape (contract,) or broadcasting against `premium`
+        Half-width of the model's dead zone less that of the rule.
+    """
+    away = premium - interest
+    half = clamp + widening
+    stretch = np.where(half > 0, clamp / np.where(half > 0, half, 1.0), 1.0)
+    outside = away - np.sign(away) * widening
+    return interest + np.where(np.abs(away) <= half, away * stretch, outside)
 
 
 def draw_rows(probability: Array, rng: Generator) -> Array:
@@ -117,7 +138,7 @@ def simulate_premia(
         at = (row[:, None], own, states[step][:, None])
         shock = rng.standard_t(4.0, (draws, own.size))
         value = location[at] + memory[:, own] * last[:, own] + scale[at] * shock
-        rule = Rules(*(getattr(rules, name)[own] for name in ("interest", "clamp", "cap", "plain")))
+        rule = Rules(rules.interest[own], rules.clamp[..., own], rules.cap[own], rules.plain[own])
         premium[step][:, own] = value
         last[:, own] = funding[step][:, own] = rule.funding(value)
     return premium, funding

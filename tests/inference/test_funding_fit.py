@@ -8,7 +8,7 @@ from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
 from bayesbasis.model.funding_spec import FundingSpec
 
 LAGS = (1, 3, 9, 30, 90)
-MARKET = ("skew", "slow_half_life", "growth", "volatility_ratio")
+MARKET = ("skew", "width", "slow_half_life", "growth", "volatility_ratio")
 OWN = ("centre", "level", "swing", "noise", "memory")
 
 

@@ -84,7 +84,7 @@ def test_states_run_over_rungs_and_regimes():
 def test_matrices_hold_odds(history):
     layout = lay_out_funding(history, "contract")
     natural = funding_parameters(SMALL, raw_of(SMALL, history), np)
-    where = layout.cell_contract, layout.cell_hours, layout.gap_days
+    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
     inputs = chains(SMALL, natural, *where, np)
     np.testing.assert_allclose(inputs["inner"].sum(-1), 1.0)
     start = inputs["start"].reshape(3, 4)
@@ -111,7 +111,7 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     natural = funding_parameters(spec, raw, np)
     assert set(natural) == set(funding_dims(spec))
     layout = lay_out_funding(history, spec.shared_by)
-    where = layout.cell_contract, layout.cell_hours, layout.gap_days
+    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
     inputs = chains(spec, natural, *where, np)
     one = Chains(*(np.ascontiguousarray(inputs[name], dtype=float) for name in Chains._fields))
     filtered = track(layout.settlements, one).log_density.sum()

@@ -22,7 +22,10 @@ def settlements(rng, events, cells, each=3):
     gap[[0, events // 2]] = -1
     start = np.arange(events) * each
     cell = rng.integers(0, cells, count)
-    return Settlements(start, start + each, gap, cell, lower, upper, rng.normal(0, 3, count))
+    side = np.where(lower == upper, np.sign(lower - 1.0), -1.0)
+    low, high = np.isfinite(lower) * side, np.isfinite(upper) * np.where(lower == upper, side, 1.0)
+    before = rng.normal(0, 3, count)
+    return Settlements(start, start + each, gap, cell, lower, upper, low, high, before)
 
 
 def parameters(rng, cells, slow=3, inner=2):
@@ -32,6 +35,7 @@ def parameters(rng, cells, slow=3, inner=2):
         rng.normal(0, 3, (cells, states)),
         1.0 + rng.random((cells, states)),
         0.5 * rng.random(cells),
+        rng.normal(0, 0.5, cells),
         climb(np.array(0.1), GAPS, slow, np),
         climb(np.array(1.0), GAPS, inner, np),
         start / start.sum(),
@@ -42,9 +46,10 @@ def emission(s, p, i):
     """Likelihood of one settlement in every state, by scipy."""
     c = s.cell[i]
     own = t(4, p.location[c] + p.memory[c] * s.before[i], p.scale[c])
+    low = s.lower[i] + s.lower_side[i] * p.widening[c]
     if s.lower[i] == s.upper[i]:
-        return own.pdf(s.lower[i])
-    return own.cdf(s.upper[i]) - own.cdf(s.lower[i])
+        return own.pdf(low)
+    return own.cdf(s.upper[i] + s.upper_side[i] * p.widening[c]) - own.cdf(low)
 
 
 @pytest.fixture
@@ -69,7 +74,8 @@ def test_the_dead_zone_and_what_is_beside_it_add_up_to_one():
     p = parameters(rng, 1)
     edges = np.array([-np.inf, -4.0, 6.0, np.inf])
     zeros = np.zeros(3, dtype=int)
-    s = Settlements(zeros, zeros, zeros, zeros, edges[:-1], edges[1:], np.zeros(3))
+    low, high = np.array([0.0, -1.0, 1.0]), np.array([-1.0, 1.0, 0.0])
+    s = Settlements(zeros, zeros, zeros, zeros, edges[:-1], edges[1:], low, high, np.zeros(3))
     total = np.zeros(p.location.shape[1])
     for i in range(3):
         like = np.ones_like(total)
