@@ -1,7 +1,7 @@
 """Cards against real markets: which law, how well, how fast.
 
-`pytest tests/evaluate/test_cards.py -m study -s` prints the tables; `-k btc`, `-k vix`, `-k oil` and
-`-k lira` choose one.
+`pytest tests/evaluate/test_cards.py -m study -s` prints the tables; `-k btc`, `-k vix`, `-k oil`
+and `-k lira` choose one.
 """
 
 import time

@@ -1,49 +1,31 @@
-"""The command line: ``bayesbasis demo``, ``audit``, ``fit``, ``forecast``; others beside it.
-
-Results go to standard output, progress and complaints to standard error. Bad input ends in one line
-and exit code 2, work that failed in exit code 1. Commands import what they need when they run, so
-that ``--help`` is quick.
-"""
+"""``bayesbasis demo``, ``audit``, ``fit`` and ``forecast``: from prices to bands."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.markup import escape
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 import bayesbasis as bb
+from bayesbasis.cli.common import (
+    Prices,
+    Seed,
+    Timezone,
+    app,
+    done,
+    progress,
+    require_place,
+    results,
+    step,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
-
-BAD_INPUT = 2
-FAILED = 1
-
-results = Console()
-progress = Console(stderr=True)
-
-
-class OneLineErrors(TyperGroup):
-    """Commands whose expected errors end in one line instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> object:
-        """Run a command; say in one line what the user can mend."""
-        try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
-            raise
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            if ctx.params["traceback"]:
-                raise
-            raise complaint(error) from error
 
 
 class ManyProbabilities(TyperCommand):
@@ -52,53 +34,6 @@ class ManyProbabilities(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read ``--prob 0.5 0.9`` as ``--prob 0.5 --prob 0.9``."""
         return super().parse_args(ctx, repeat_flag(args, "--prob"))
-
-
-app = typer.Typer(
-    cls=OneLineErrors,
-    help="Bayesian convergence bands for the futures basis, from prices to expiry.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Prices = Annotated[
-    Path,
-    typer.Argument(
-        metavar="PRICES",
-        help="CSV or Parquet file with the columns time, underlying, venue, contract, expiry, "
-        "futures and spot.",
-        show_default=False,
-    ),
-]
-Timezone = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ZONE",
-        help="Zone of timestamps written without one, such as UTC.",
-        show_default=False,
-    ),
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed: the same seed gives the same draws.")]
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        results.print(f"bayesbasis {bb.__version__}", highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def cli(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
-    ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where in the code an error comes from.")
-    ] = False,
-) -> None:
-    """Bayesian convergence bands for the futures basis, from prices to expiry."""
 
 
 @app.command()
@@ -179,7 +114,7 @@ def fit(
     timezone: Timezone = None,
 ) -> None:
     """Sample a model's posterior given prices, diagnose it, and save it."""
-    _require_place(out, (".nc",))
+    require_place(out, (".nc",))
     spec = bb.load_card(model)
     with step(f"read {prices}"):
         panel, _ = bb.make_panel(bb.read_prices(prices, timezone=timezone))
@@ -208,7 +143,7 @@ def forecast(
     """Forecast every live contract to its expiry, write the bands and sum them up."""
     from bayesbasis.report.files import write_bands
 
-    _require_place(out, (".csv", ".parquet", ".nc"))
+    require_place(out, (".csv", ".parquet", ".nc"))
     with step(f"read {fit}"):
         tree = bb.load(fit)
     with step("forecast every live contract to its expiry"):
@@ -217,30 +152,6 @@ def forecast(
     with step(f"write {out}"):
         write_bands(bands, out)
     _print_live(tree["constant_data"].to_dataset(), bands, states, half_lives)
-
-
-# Words ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def step(doing: str) -> Iterator[None]:
-    """Show what is being done while it is, and how long it took once it is done."""
-    started = time.perf_counter()
-    with progress.status(doing):
-        yield
-    _done(doing, time.perf_counter() - started)
-
-
-def _done(what: str, seconds: float) -> None:
-    progress.print(f"[green]✓[/] {escape(what)} [dim]{seconds:.1f} s[/]", highlight=False)
-
-
-def complaint(error: Exception) -> typer.Exit:
-    """Print an error as one line and return the exit to raise."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    progress.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    mendable = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError)
-    return typer.Exit(BAD_INPUT if mendable else FAILED)
 
 
 def repeat_flag(args: list[str], flag: str) -> list[str]:
@@ -268,7 +179,7 @@ def _is_number(arg: str) -> bool:
 
 
 def _advise(tree: xr.DataTree) -> None:
-    _done(f"sample {tree.attrs['card_name']}", tree.attrs["wall_time_s"])
+    done(f"sample {tree.attrs['card_name']}", tree.attrs["wall_time_s"])
     progress.print(escape(tree.attrs["diagnosis"]), highlight=False)
 
 
@@ -287,20 +198,3 @@ def _print_live(
     prob = bands["prob"].values.max()
     live = live_table(panel, bands, states, half_lives, prob=prob)
     results.print(live_view(live, origin=bands.attrs["origin"], prob=prob))
-
-
-def _require_place(out: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuse a place that cannot be written to before the work is done, not after."""
-    if out.suffix not in suffixes:
-        raise ValueError(f"--out {out} ends in {out.suffix!r}: use {' or '.join(suffixes)}")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"--out {out}: there is no folder {out.parent}; make it first")
-    if out.is_dir():
-        raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
-
-
-# Others add themselves; they need what stands above.
-import bayesbasis.cli_compare  # noqa: E402
-import bayesbasis.cli_desk  # noqa: E402
-import bayesbasis.cli_funding  # noqa: E402
-import bayesbasis.cli_models  # noqa: E402

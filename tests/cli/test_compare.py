@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 import bayesbasis as bb
 from bayesbasis.cli import app
-from bayesbasis.cli_compare import spread_words
+from bayesbasis.cli.compare import spread_words
 
 
 def run(*words: str | Path) -> Result:

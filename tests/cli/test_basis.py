@@ -10,7 +10,8 @@ import xarray as xr
 from typer.testing import CliRunner, Result
 
 import bayesbasis as bb
-from bayesbasis.cli import app, repeat_flag
+from bayesbasis.cli import app
+from bayesbasis.cli.basis import repeat_flag
 
 
 def run(*words: str | Path) -> Result:

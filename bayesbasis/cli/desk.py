@@ -11,7 +11,16 @@ import typer
 from rich.markup import escape
 
 import bayesbasis as bb
-from bayesbasis.cli import Prices, Seed, Timezone, _require_place, app, progress, results, step
+from bayesbasis.cli.common import (
+    Prices,
+    Seed,
+    Timezone,
+    app,
+    progress,
+    require_place,
+    results,
+    step,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +86,7 @@ def report(
     if format not in _SUFFIXES:
         raise ValueError(f"--format {format}: use {', '.join(_SUFFIXES)}")
     target = Path(f"report{_SUFFIXES[format]}") if out is None else out
-    _require_place(target, (_SUFFIXES[format],))
+    require_place(target, (_SUFFIXES[format],))
     orders = Orders() if trades is None else bb.read_orders(trades)
     calibration = None if record is None else _record(record)
     with step(f"read {fit}"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bayesbasis as bb
-from bayesbasis.cli import Seed, Timezone, app, progress, results, step
+from bayesbasis.cli.common import Seed, Timezone, app, progress, results, step
 
 
 @app.command()

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 import bayesbasis as bb
-from bayesbasis.cli import Seed, app, progress, results, step
+from bayesbasis.cli.common import Seed, app, progress, results, step
 
 _PRIOR_DRAWS = 2000
 

@@ -10,7 +10,16 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 import bayesbasis as bb
-from bayesbasis.cli import Prices, Seed, Timezone, _require_place, app, progress, results, step
+from bayesbasis.cli.common import (
+    Prices,
+    Seed,
+    Timezone,
+    app,
+    progress,
+    require_place,
+    results,
+    step,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,7 +101,7 @@ def backtest(
     """Forecast from origin after origin with what was known then, and score every quote."""
     from bayesbasis.report.files import write_scores
 
-    _require_place(out, (".nc", ".parquet", ".csv"))
+    require_place(out, (".nc", ".parquet", ".csv"))
     scores = _backtest(
         prices, models, baselines, origins, horizon, store, refit, draws, processes, seed, timezone
     )
@@ -132,7 +141,7 @@ def compare(
     from bayesbasis.report.files import write_scores, write_table
     from bayesbasis.report.versus import write_comparison
 
-    _require_place(out, (".html", ".csv", ".nc"))
+    require_place(out, (".html", ".csv", ".nc"))
     scores = _backtest(
         prices, models, baselines, origins, horizon, store, refit, draws, processes, seed, timezone
     )
