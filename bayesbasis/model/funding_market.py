@@ -18,7 +18,7 @@ FUNDING_TRUTH: Mapping[str, Any] = {
     "centre": 1.0,
     "level": 4.0,
     "skew": 0.3,
-    "width": 0.7,
+    "width": 1.0,
     "slow_half_life": 20.0,
     "swing": 2.0,
     "fast_half_life": 1.0,

@@ -21,7 +21,8 @@ class FundingPriors:
         deviations is ``level · (e^{skew·x} - 1)/skew`` from the middle.
     width : Prior
         Width of the dead zone as premia see it, over that of the rule. Inside it funding says
-        nothing of the premium but that it is there, and premia need not be as smooth across it.
+        nothing of the premium but that it is there, and premia need not be as smooth across it. By
+        default it is the rule's; a wide prior frees it.
     slow_half_life : Prior
         Half-life of the slow level, days.
     swing : Prior
@@ -48,7 +49,7 @@ class FundingPriors:
     centre: Prior = Normal(1.0, 4.0)  # noqa: RUF009
     level: Prior = LogNormal(4.0, 2.0)  # noqa: RUF009
     skew: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
-    width: Prior = LogNormal(0.7, 1.5)  # noqa: RUF009
+    width: Prior = LogNormal(1.0, 1.02)  # noqa: RUF009
     slow_half_life: Prior = LogNormal(30.0, 1.5)  # noqa: RUF009
     swing: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
     fast_share: Prior = LogitNormal(0.05, 1.0, 0.0, 0.5)  # noqa: RUF009
