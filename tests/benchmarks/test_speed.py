@@ -137,7 +137,7 @@ import numpy as np
 import xarray as xr
 import bayesbasis as bb
 from bayesbasis.inference.posterior import log_posterior
-panel, spec = xr.open_dataset(sys.argv[1]).load(), bb.load_card("anchored-regimes")
+panel, spec = xr.open_dataset(sys.argv[1]).load(), bb.load_card("anchored-regimes-2")
 started = perf_counter()
 target = log_posterior(spec, panel)
 value, _ = target(np.full(target.size, 0.1))
@@ -170,9 +170,9 @@ def test_compile_cold_and_warm(target, panel, in_a_process, tmp_path, row):
 
 
 @pytest.mark.real
-def test_btc_from_call_to_diagnosed_posterior(spec, real_data, row):
+def test_btc_from_call_to_diagnosed_posterior(real_data, row):
     panel, _ = bb.make_panel(real_data("btc-quarter.parquet"))
-    fit = bb.fit(spec, panel, seed=1, progress=False)
+    fit = bb.fit(bb.load_card("anchored-regimes"), panel, seed=1, progress=False)
     diagnosis = bb.diagnose(fit)
     row(
         f"BTC fit, {panel.sizes['obs']} quotes, 4 x 1000 draws",
