@@ -97,7 +97,10 @@ def test_urns_of_many_draws_are_made_at_once():
         ({"count": 0}, "regimes.count is 0; a model needs at least one regime"),
         ({"shared_by": "all"}, "choose 'underlying', 'venue' or 'market'"),
         ({"volatility": "rough"}, "choose 'switching' or 'stochastic'"),
-        ({"volatility": "stochastic"}, "regimes.count is 2; stochastic volatility needs a grid of"),
+        (
+            {"volatility": "stochastic", "count": 2},
+            "regimes.count is 2; stochastic volatility needs a grid of",
+        ),
     ],
 )
 def test_regimes_that_cannot_be_say_what_can(given, message):
