@@ -1,5 +1,7 @@
 """Tables for a terminal."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -52,21 +54,14 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
     -------
     rich.table.Table
     """
-    view = Table(
-        "contract",
-        *("days", "basis", "fair", "band", "half-life", "regime"),
+    view = _by_contract(
+        ("days", "basis", "fair", "band", "half-life", "regime"),
         title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; days and half-life in days\n"
             f"band: {prob:.0%} of forecasts, 7 days before expiry; regime 1: calmest"
         ),
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
     )
-    view.columns[0].no_wrap = True
-    for column in view.columns[1:]:
-        column.justify = "right"
     for row in live.to_dict("records"):
         view.add_row(
             row["contract"],
@@ -96,21 +91,14 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
     -------
     rich.table.Table
     """
-    view = Table(
-        "contract",
-        *("days", "basis", "fair", "next", "score", "P(rich)", "regime"),
+    view = _by_contract(
+        ("days", "basis", "fair", "next", "score", "P(rich)", "regime"),
         title=f"Quotes up to {origin[:19].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; score: deviation in its usual spreads\n"
             f"next: {prob:.0%} band of the next quote; regime 1: calmest"
         ),
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
     )
-    view.columns[0].no_wrap = True
-    for column in view.columns[1:]:
-        column.justify = "right"
     for row in table.to_dict("records"):
         view.add_row(
             row["contract"],
@@ -122,4 +110,21 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['rich']:.0%}",
             f"{row['regime']} ({row['probability']:.0%})",
         )
+    return view
+
+
+def _by_contract(columns: Sequence[str], *, title: str, caption: str) -> Table:
+    """Begin a table of a row a contract: its name, then numbers."""
+    view = Table(
+        "contract",
+        *columns,
+        title=title,
+        caption=caption,
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    view.columns[0].no_wrap = True
+    for column in view.columns[1:]:
+        column.justify = "right"
     return view
