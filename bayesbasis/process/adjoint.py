@@ -74,7 +74,7 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     )
     _chain_adjoint(s, p, states, future, gradient)
     by_distance = _event_adjoint(s, p, states, future, gradient)
-    _kalman_adjoint(s, p, states, by_distance, gradient)
+    _kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
     value = 0.0
     for t in range(len(states.log_density)):
         value += states.log_density[t]
@@ -167,9 +167,14 @@ def _event_adjoint(
 
 @inner_kernel(fastmath={"contract"})
 def _kalman_adjoint(
-    s: Schedule, p: Parameters, states: States, by_distance: Array, gradient: Parameters
+    s: Schedule,
+    p: Parameters,
+    states: States,
+    by_distance: Array,
+    by_total: Array,
+    gradient: Parameters,
 ) -> None:
-    """Carry the slopes by ``Q`` back through the shocks and the Kalman recursion."""
+    """Carry the slopes by ``Q`` and ``S1`` back through the shocks and the Kalman recursion."""
     previous, step, group, phis, variances = s.previous, s.step, s.group, p.phi, p.variance
     levels, spreads, shocks, roots = states.level, states.spread, states.shock, states.root
     by_deviation, by_phi, by_variance = gradient.deviation, gradient.phi, gradient.variance
@@ -185,14 +190,14 @@ def _kalman_adjoint(
             mean, factor = states.total[t] / (1.0 + rho * (n - 1)), factor / (1.0 - rho)
             within = 0.5 * factor * (states.distance[t] - mean * mean)
             gradient.correlation[u] += constant[u, n] + within
-        centre = rho * mean
+        centre, push = rho * mean, by_total[t]
         for j in range(np.uintp(n)):
             i = np.uintp(stop) - np.uintp(1) - j
             before, move = np.uintp(previous[i]), np.uintp(step[i])
             root, shock, phi = roots[i], shocks[i], phis[move]
             precision, square = root * root, phi * phi
             gain = (square * spreads[before] + variances[move]) * precision
-            by_shock = factor * (shock - centre)
+            by_shock = factor * (shock - centre) + push
             by_gain = level[i] * shock + spread[i] * f * root
             by_innovation = by_shock * root + level[i] * gain
             by_spread = -0.5 * (by_shock * shock + 1.0) * precision

@@ -156,8 +156,21 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
     table : ndarray, shape (gap, regime, regime)
         From `transitions`.
     """
+    events, states = len(s.event_start), empty_states(s, p)
+    shared = _kalman(s, p, states)
+    _emissions(s, p, states, shared)
+    _hamilton(s, p, table, states)
+    log_in_place(states.log_density)
+    for t in range(events):
+        states.log_density[t] += shared[t]
+    return states
+
+
+@inner_kernel()
+def empty_states(s: Schedule, p: Parameters) -> States:
+    """Make room for what a forward pass leaves behind."""
     quotes, events, count = len(s.previous), len(s.event_start), p.scale.shape[1]
-    states = States(
+    return States(
         np.empty(quotes),
         np.empty(quotes),
         np.zeros(quotes),
@@ -169,13 +182,6 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
         np.empty((events, count)),
         np.empty(events),
     )
-    shared = _kalman(s, p, states)
-    _emissions(s, p, states, shared)
-    _hamilton(s, p, table, states)
-    log_in_place(states.log_density)
-    for t in range(events):
-        states.log_density[t] += shared[t]
-    return states
 
 
 @inner_kernel(fastmath={"contract"})
