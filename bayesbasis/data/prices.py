@@ -38,7 +38,8 @@ def read_prices(source: PricesSource, *, timezone: str | None = None) -> pd.Data
 
     One row is one quote of one contract. The columns ``time``, ``underlying``, ``venue``,
     ``contract``, ``expiry``, ``futures`` and ``spot`` are required; ``kind`` (``"dated"``, the
-    default, or ``"perpetual"``) and ``volume`` are known, and every other column is kept as it is.
+    default, or how often such contracts expire, such as ``"weekly"`` or ``"quarterly"``, or
+    ``"perpetual"``) and ``volume`` are known, and every other column is kept as it is.
     Timestamps may be written as ISO 8601 text, prices as integers or numeric text. Nothing is
     dropped or repaired here: missing and non-positive prices, duplicates and the like are left to
     :func:`~bayesbasis.data.panel.make_panel`, which counts what it does.

@@ -17,7 +17,7 @@ INSTANTS = ("time", "expiry")
 LABELS = ("underlying", "venue", "contract")
 PRICES = ("futures", "spot")
 REQUIRED = ("time", *LABELS, "expiry", *PRICES)
-KINDS = ("dated", "perpetual")
+KINDS = ("dated", "daily", "weekly", "biweekly", "monthly", "quarterly", "perpetual")
 
 
 class PriceError(ValueError):
@@ -164,7 +164,8 @@ _RULES = (
         "kind",
         lambda frame: frame["kind"].isin(KINDS),
         lambda frame, row: f"kind {frame['kind'].iloc[row]!r} is not one of {KINDS}",
-        "Say 'dated' for futures that expire and 'perpetual' for those that do not",
+        "Say 'dated' for futures that expire, or how often they do, and 'perpetual' for those "
+        "that do not",
     ),
     _Rule(
         "dated contracts expire",

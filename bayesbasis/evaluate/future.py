@@ -7,8 +7,8 @@ from scipy.special import logsumexp
 from bayesbasis.data.panel import known_at, select
 from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card
-from bayesbasis.model.hierarchy import listing_population
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.levels import LEVELS, listing_population
 from bayesbasis.model.spec import Spec
 
 
@@ -76,7 +76,7 @@ def _with_listings(spec: Spec, posterior: xr.Dataset, panel: xr.Dataset, seed: i
     values = {str(name): draws.values for name, draws in posterior.items()} | {quantity: fitted}
     mean, spread = listing_population(spec, values)
     own = mean[..., None] + spread[..., None] * normal
-    for level in ("venue", "underlying"):
+    for level in LEVELS:
         if f"{quantity}_{level}" in posterior:
             labels = posterior[level].values.astype(str).tolist()
             members = [labels.index(str(name)) for name in panel[level].values]

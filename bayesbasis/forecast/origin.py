@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from bayesbasis.forecast.population import align
 from bayesbasis.inference.draws import filter_parameters, natural_draws
 from bayesbasis.model.covariates import Clock
-from bayesbasis.model.hierarchy import filter_inputs, listing_population
+from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.levels import LEVELS, listing_population
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.conditional import draw_carry
@@ -172,7 +173,7 @@ def _draw_quantity(
     quantity = spec.equilibrium.quantity
     mean, spread = listing_population(spec, natural)
     centre = np.repeat(mean[:, None], len(columns), axis=1)
-    for level in ("venue", "underlying"):
+    for level in LEVELS:
         if f"{quantity}_{level}" in natural:
             members = getattr(layout, f"contract_{level}")[columns]
             centre = centre + natural[f"{quantity}_{level}"][:, members]

@@ -1,4 +1,4 @@
-"""Parameters at an origin: those of underlyings and venues of the fit, and of new ones."""
+"""Parameters at an origin: those of underlyings, kinds and venues of the fit, and of new ones."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 def align(
     fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array], rng: Generator
 ) -> dict[str, Array]:
-    """Give the underlyings and venues of an origin their parameters, in order.
+    """Give the underlyings, kinds and venues of an origin their parameters, in order.
 
     Those that the fit does not know are drawn from its population, draw by draw: around the
     market's value by the spread between underlyings that was learned, or, where the fit knows one
@@ -35,7 +35,8 @@ def align(
         Source of randomness; used for strangers alone.
     """
     posterior, aligned = fit["posterior"].to_dataset(), dict(natural)
-    wanted = {"underlying": layout.underlyings, "venue": layout.coords["venue"]}
+    above = {dim: layout.coords[dim] for dim in ("venue", "kind")}
+    wanted = {"underlying": layout.underlyings} | above
     for dim, names in wanted.items():
         known = sorted(set(fit["constant_data"].to_dataset()[dim].values.astype(str)))
         rows = np.array([known.index(name) if name in known else -1 for name in names])
@@ -45,7 +46,8 @@ def align(
             for name, value in natural.items():
                 if dim in posterior[name].dims and value.shape[1] > 1:
                     aligned[name] = value[:, np.maximum(rows, 0)]
-        own = spec.pooling.contracts != "independent" and getattr(spec.pooling, f"{dim}s")
+        offset = f"{spec.equilibrium.quantity}_{dim}"
+        own = dim in spec.pooling.levels and offset not in spec.pooling.shared
         if own and (rows < 0).any():
             aligned |= _strange_offsets(spec, natural, dim, rows, rng)
     return aligned
@@ -109,7 +111,9 @@ def _strange_offsets(
     draws = len(natural[f"{quantity}_mean"])
     offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()
     prior, between = getattr(spec.priors, key), natural.get(key)
-    if between is None:
+    if name in spec.pooling.independent:
+        between = np.full(draws, getattr(spec.priors, f"{quantity}_mean").scale)
+    elif between is None:
         between = prior.natural(prior.location + prior.scale * rng.standard_normal(draws), np)
     strange = rows < 0
     offset[:, strange] = between[:, None] * rng.standard_normal((draws, int(strange.sum())))

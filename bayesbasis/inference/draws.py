@@ -39,7 +39,7 @@ def natural_draws(spec: Spec, posterior: xr.Dataset) -> dict[str, Array]:
         own = tuple(dim for dim in variable.dims if dim not in ("chain", "draw"))
         value = variable.transpose("chain", "draw", *own).values
         value = value.reshape(-1, *value.shape[2:])
-        has_group = bool(own) and own[0] in ("underlying", "venue", "contract")
+        has_group = bool(own) and own[0] in ("underlying", "venue", "kind", "contract")
         scalar = str(name).startswith(quantity) or str(name).endswith(("_market", "_between"))
         natural[str(name)] = value if has_group or scalar else value[:, None]
     return natural

@@ -17,8 +17,8 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.linker import NumbaLinker
 
 from bayesbasis.model.graph import build, data_arrays
-from bayesbasis.model.hierarchy import Levels
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.levels import Levels
 from bayesbasis.model.spec import Spec
 
 Array = NDArray[Any]

@@ -202,9 +202,7 @@ def named_draws(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Data
     raw : mapping of ndarray, shape (chain, draw, ...)
         The variables of `raw_variables`.
     """
-    natural = parameters(
-        spec, layout.levels, raw, layout.contract_underlying, layout.contract_venue, np
-    )
+    natural = parameters(spec, layout.levels, raw, layout.members, np)
     variables, quantity = {}, spec.equilibrium.quantity
     for name, own in dims(spec, layout.levels).items():
         value = natural[name]

@@ -45,10 +45,12 @@ _NAMES = tuple[str, ...]
 _UNITS = {
     "carry_mean": "% a year",
     "carry_between_venues": "% a year",
+    "carry_between_kinds": "% a year",
     "carry_between_underlyings": "% a year",
     "carry_between_contracts": "% a year",
     "level_mean": "% above the mean spot of the panel",
     "level_between_venues": "%",
+    "level_between_kinds": "%",
     "level_between_underlyings": "%",
     "level_between_contracts": "%",
     "spot_half_life": "days",

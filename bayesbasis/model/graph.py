@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import (
-    contract_raw_prior,
     dims,
     filter_inputs,
     law_parameters,
     parameters,
-    population,
     raw_variables,
 )
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.levels import Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes, fair_basis
@@ -47,7 +46,7 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     Returns
     -------
     pymc.Model
-        With named dims ``contract``, ``underlying``, ``venue``, ``regime`` and coords.
+        With named dims ``contract``, ``underlying``, ``venue``, ``kind``, ``regime`` and coords.
 
     Examples
     --------
@@ -61,15 +60,15 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     layout = lay_out(spec, panel)
     with pm.Model(coords=layout.coords) as model:
         data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
-        where = data["contract_underlying"], data["contract_venue"]
+        members = Members(*(data[f"contract_{level}"] for level in Members._fields))
         raw: dict[str, Any] = {}
         for name, names in raw_variables(spec, layout.levels).items():
             mean, sd = 0.0, 1.0
             if name == "contract_raw":
-                _, centre, spread = population(spec, layout.levels, raw, *where, pt)
+                _, centre, spread = population(spec, layout.levels, raw, members, pt)
                 mean, sd = contract_raw_prior(spec, centre, spread)
             raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
-        natural = parameters(spec, layout.levels, raw, *where, pt)
+        natural = parameters(spec, layout.levels, raw, members, pt)
         for name, names in dims(spec, layout.levels).items():
             value = natural[name]
             extra = range(value.ndim - len(names))
@@ -83,7 +82,9 @@ def _static_shape(names: tuple[str, ...], layout: Layout) -> tuple[int | None, .
 
     What PyTensor knows at compile time it need not check at run time.
     """
-    growing = {"contract", "venue"} | ({"underlying"} if layout.levels.underlyings else set())
+    growing = {"contract", "venue", "kind"} | (
+        {"underlying"} if layout.levels.underlyings else set()
+    )
     if growing & set(names):
         return None
     return tuple(len(layout.coords[name]) for name in names)
@@ -94,6 +95,7 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
     arrays = {
         "contract_underlying": layout.contract_underlying,
         "contract_venue": layout.contract_venue,
+        "contract_kind": layout.contract_kind,
         "contract_index": layout.contract,
         "basis": layout.basis,
         "tau": layout.tau,

@@ -6,12 +6,18 @@ Arrays may carry any leading sample dims.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bayesbasis.model.covariates import Clock
+from bayesbasis.model.levels import (
+    Levels,
+    Members,
+    contract_raw_prior,
+    population,
+    population_dims,
+)
 from bayesbasis.model.priors import Horseshoe, Prior
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.regimes import generator, urn, urn_grid
@@ -30,20 +36,6 @@ _ELEMENTS = {
 _OWN_BETWEEN = ("coefficient", "speed_coefficient", "stay_coefficient")
 _MARKET_ONLY = ("tail", "jump")
 _CHAIN = ("stay", "stay_coefficient", "volatility_half_life")
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Which levels of the hierarchy have more than one member.
-
-    Parameters
-    ----------
-    venues, underlyings : bool
-        Whether carry varies between venues; whether every parameter varies between underlyings.
-    """
-
-    venues: bool
-    underlyings: bool
 
 
 def parameter_names(spec: Spec) -> tuple[str, ...]:
@@ -90,32 +82,17 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         if is_pooled(spec, levels, name):
             raw[f"{name}_between_raw"] = ()
             raw[f"{name}_offset_raw"] = ("underlying", *element)
-    raw |= {f"{name}_raw": own for name, own in _population_dims(spec, levels).items()}
+    raw |= {f"{name}_raw": own for name, own in population_dims(spec, levels).items()}
     if spec.pooling.contracts != "shared":
         raw["contract_raw"] = ("contract",)
     return raw
-
-
-def _population_dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
-    """Dims of what says where contracts' carry, or level, comes from."""
-    if spec.pooling.contracts == "independent":
-        return {}
-    quantity = spec.equilibrium.quantity
-    named: dict[str, tuple[str, ...]] = {f"{quantity}_mean": ()}
-    if spec.pooling.contracts == "pooled":
-        named[f"{quantity}_between_contracts"] = ()
-    for level in ("venue", "underlying"):
-        if getattr(levels, f"{level}s"):
-            named |= {f"{quantity}_between_{level}s": (), f"{quantity}_{level}": (level,)}
-    return named
 
 
 def parameters(
     spec: Spec,
     levels: Levels,
     raw: Mapping[str, Any],
-    contract_underlying: Any,
-    contract_venue: Any,
+    members: Members,
     xp: Any,
 ) -> dict[str, Any]:
     """Map what is sampled to parameters in a trader's units.
@@ -128,7 +105,7 @@ def parameters(
         Levels of the hierarchy in use.
     raw : mapping
         The variables of `raw_variables`, each with the same leading sample dims.
-    contract_underlying, contract_venue : array of int, shape (contract,)
+    members : Members
         Where each contract belongs.
     xp : module
         `numpy` or `pytensor.tensor`.
@@ -157,13 +134,13 @@ def parameters(
             free = free + between * raw[f"{name}_offset_raw"]
         elif levels.underlyings and name in spec.pooling.shared and not is_of_market(spec, name):
             # Every underlying has a contract, so that the last one's position tells their number.
-            same = xp.zeros((contract_underlying.max() + 1,))
+            same = xp.zeros((members.underlying.max() + 1,))
             free = free + same[(..., *[None] * (-1 - axis))]
         natural[name] = prior.natural(free, xp)
     ratios = natural.pop("volatility_ratio", None)
     natural["volatility"] = scales(spec, natural, ratios, xp)
-    found, centre, spread = population(spec, levels, raw, contract_underlying, contract_venue, xp)
-    own = centre + 0.0 * contract_underlying
+    found, centre, spread = population(spec, levels, raw, members, xp)
+    own = centre + 0.0 * members.underlying
     if spec.pooling.contracts != "shared":
         mean, sd = contract_raw_prior(spec, centre, spread)
         own = centre + spread / sd * (raw["contract_raw"] - mean)
@@ -188,61 +165,6 @@ def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
     return prior.shrunk(normal, local, over, top[element], below[element], xp)
 
 
-def population(
-    spec: Spec,
-    levels: Levels,
-    raw: Mapping[str, Any],
-    contract_underlying: Any,
-    contract_venue: Any,
-    xp: Any,
-) -> tuple[dict[str, Any], Any, Any]:
-    """Populations that contracts' carry, or level, comes from: underlying, venue, market.
-
-    Returns
-    -------
-    natural : dict
-        Means, spreads and offsets, in the units of the quantity.
-    centre : array, shape (..., contract) or (..., 1)
-        Mean of each contract's population.
-    spread : array, shape (..., 1)
-        Its standard deviation.
-    """
-    quantity = spec.equilibrium.quantity
-    key = f"{quantity}_mean"
-    if spec.pooling.contracts == "independent":
-        prior, like = getattr(spec.priors, key), 1.0 + 0.0 * contract_underlying
-        return {}, prior.location * like, prior.scale * like
-    natural = {key: _seen_through(spec, key, raw, xp)}
-    centre = natural[key][..., None]
-    for level, members in (("venue", contract_venue), ("underlying", contract_underlying)):
-        if not getattr(levels, f"{level}s"):
-            continue
-        key, name = f"{quantity}_between_{level}s", f"{quantity}_{level}"
-        natural[key] = _seen_through(spec, key, raw, xp)
-        natural[name] = natural[key][..., None] * raw[f"{name}_raw"]
-        centre = centre + natural[name][..., members]
-    if spec.pooling.contracts == "shared":
-        return natural, centre, 0.0 * natural[f"{quantity}_mean"][..., None]
-    key = f"{quantity}_between_contracts"
-    natural[key] = _seen_through(spec, key, raw, xp)
-    return natural, centre, natural[key][..., None]
-
-
-def listing_population(spec: Spec, natural: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Mean of the market, and spread around it, that carry or level of new contracts has."""
-    quantity = spec.equilibrium.quantity
-    if spec.pooling.contracts == "independent":
-        prior, like = getattr(spec.priors, f"{quantity}_mean"), natural[quantity][..., 0]
-        return prior.location + 0.0 * like, prior.scale + 0.0 * like
-    mean = natural[f"{quantity}_mean"]
-    return mean, natural.get(f"{quantity}_between_contracts", 0.0 * mean)
-
-
-def contract_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
-    """Mean and deviation of ``contract_raw``: standard only if it is not centred at all."""
-    return spec.pooling.centring * centre, spread**spec.pooling.centring
-
-
 def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     """Dims of every parameter that `parameters` returns."""
     named = {}
@@ -254,7 +176,7 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
             named |= {f"{name}_market": element, f"{name}_between": ()}
     named.pop("volatility_ratio", None)
     named["volatility"] = ("underlying", "regime")
-    return named | _population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
+    return named | population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
 
 
 def law_parameters(
@@ -343,12 +265,6 @@ def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
     # Regime k is above the calmest by the first k ratios.
     climbed = np.tri(count, count - 1, -1)
     return calmest[..., None] * xp.exp((xp.log(ratio)[..., None, :] * climbed).sum(-1))
-
-
-def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
-    """Parameter of a standard normal through its own prior."""
-    prior = getattr(spec.priors, name)
-    return prior.natural(prior.location + prior.scale * raw[f"{name}_raw"], xp)
 
 
 def is_of_market(spec: Spec, name: str) -> bool:

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
-from bayesbasis.model.hierarchy import Levels
+from bayesbasis.model.levels import Levels, Members
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes
 from bayesbasis.process.filter import SETTLED, Schedule
@@ -31,10 +31,10 @@ class Layout:
     levels : Levels
         Levels of the hierarchy with more than one member.
     coords : dict
-        Labels of ``contract``, ``underlying``, ``venue`` and the regimes.
+        Labels of ``contract``, ``underlying``, ``venue``, ``kind`` and the regimes.
     underlyings : list of str
         Names of the underlyings, in the order of their indices.
-    contract_underlying, contract_venue : ndarray of int64, shape (contract,)
+    contract_underlying, contract_venue, contract_kind : ndarray of int64, shape (contract,)
         Where each contract belongs.
     contract_path : ndarray of int64, shape (contract,)
         Path of regimes that each contract is on: its underlying's, its venue's or the market's.
@@ -73,6 +73,7 @@ class Layout:
     underlyings: list[str]
     contract_underlying: Array
     contract_venue: Array
+    contract_kind: Array
     contract_path: Array
     order: Array
     basis: Array
@@ -90,6 +91,11 @@ class Layout:
     event_time: Array
     event_underlying: Array
     event_path: Array
+
+    @property
+    def members(self) -> Members:
+        """Where each contract belongs."""
+        return Members(self.contract_underlying, self.contract_venue, self.contract_kind)
 
     @property
     def quotes(self) -> Quotes:
@@ -141,8 +147,13 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         )
     underlyings, contract_underlying = _labels(panel["underlying"].values)
     venues, contract_venue = _labels(panel["venue"].values)
+    kinds, contract_kind = _labels(panel["kind"].values)
     pooled = spec.pooling.underlyings and len(underlyings) > 1
-    levels = Levels(spec.pooling.venues and len(venues) > 1, pooled)
+    levels = Levels(
+        venues=spec.pooling.venues and len(venues) > 1,
+        underlyings=pooled,
+        kinds=spec.pooling.kinds and len(kinds) > 1,
+    )
     contract = panel["contract_index"].values
     time = panel["time"].values.astype("datetime64[ns]").astype(np.int64)
     underlying = contract_underlying[contract]
@@ -184,10 +195,11 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     labels = underlyings if pooled or len(underlyings) == 1 else ["all"]
     return Layout(
         levels=levels,
-        coords=_coords(spec, panel, labels, venues),
+        coords=_coords(spec, panel, labels, venues, kinds),
         underlyings=underlyings,
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
+        contract_kind=contract_kind,
         contract_path=contract_path,
         order=np.concatenate([np.full(unseen, -1), order]),
         basis=basis,
@@ -228,13 +240,14 @@ def _labels(values: Array) -> tuple[list[str], Array]:
 
 
 def _coords(
-    spec: Spec, panel: xr.Dataset, groups: list[str], venues: list[str]
+    spec: Spec, panel: xr.Dataset, groups: list[str], venues: list[str], kinds: list[str]
 ) -> dict[str, list[Any]]:
     count = spec.regimes.count
     coords: dict[str, list[Any]] = {
         "contract": panel["contract"].values.tolist(),
         "underlying": groups,
         "venue": venues,
+        "kind": kinds,
         "regime": list(range(1, count + 1)),
     }
     if count > 1:

@@ -209,12 +209,16 @@ class Priors:
     ----------
     carry_mean : Prior
         Carry of the market, % a year.
-    carry_between_venues, carry_between_underlyings, carry_between_contracts : Prior
-        Spread of carry within each level of the hierarchy, % a year.
+    carry_between_venues, carry_between_kinds, carry_between_underlyings : Prior
+        Spread of carry between the members of each level of the hierarchy, % a year.
+    carry_between_contracts : Prior
+        That between contracts.
     level_mean : Prior
         Level that spot reverts to, % above the geometric mean of spot in the panel.
-    level_between_venues, level_between_underlyings, level_between_contracts : Prior
-        Spread of that level within each level of the hierarchy, %.
+    level_between_venues, level_between_kinds, level_between_underlyings : Prior
+        Spread of that level between the members of each level of the hierarchy, %.
+    level_between_contracts : Prior
+        That between contracts.
     spot_half_life : Prior
         Half-life of the reversion of spot that futures price in, days.
     transient_half_life : Prior
@@ -261,10 +265,12 @@ class Priors:
 
     carry_mean: Prior = Normal(5.0, 20.0)
     carry_between_venues: Prior = LogNormal(2.0, 3.0)
+    carry_between_kinds: Prior = LogNormal(2.0, 3.0)
     carry_between_underlyings: Prior = LogNormal(3.0, 3.0)
     carry_between_contracts: Prior = LogNormal(5.0, 3.0)
     level_mean: Prior = Normal(0.0, 40.0)
     level_between_venues: Prior = LogNormal(2.0, 3.0)
+    level_between_kinds: Prior = LogNormal(2.0, 3.0)
     level_between_underlyings: Prior = LogNormal(10.0, 3.0)
     level_between_contracts: Prior = LogNormal(10.0, 3.0)
     spot_half_life: Prior = LogNormal(100.0, 3.0, 10.0)

@@ -12,7 +12,7 @@ from bayesbasis.process.shocks import Shocks
 
 @dataclass(frozen=True)
 class Pooling:
-    """Which levels share strength: contract → underlying → venue → market.
+    """Which levels share strength: contract → underlying → kind → venue → market.
 
     Parameters
     ----------
@@ -29,11 +29,17 @@ class Pooling:
     shared, independent : tuple of str
         Names of parameters that all underlyings share, and of those that each has to itself, drawn
         from the prior whatever the others are. The rest is pooled: around a market's value, by a
-        spread that is learned.
+        spread that is learned. The same goes for the levels of carry, or level, by the names that
+        their offsets have, such as ``carry_kind`` or ``carry_underlying``: shared leaves the level
+        out, and independent lets its members be as far apart as the prior of ``carry_mean`` is
+        wide, whatever the others are.
     centring : float
         What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
         distance from the population, in between a compromise. The model is the same at any value;
         the posterior is easy near 1 where quotes say much of carry, near 0 where they say little.
+    kinds : bool
+        Carry of each kind of contract (the panel's ``kind``: weekly, monthly, quarterly) has an
+        offset of its own beside that of its venue.
 
     Notes
     -----
@@ -46,6 +52,7 @@ class Pooling:
     contracts: Literal["pooled", "shared", "independent"] = "pooled"
     shared: tuple[str, ...] = ()
     independent: tuple[str, ...] = ()
+    kinds: bool = False
 
     def __post_init__(self) -> None:
         if self.contracts not in ("pooled", "shared", "independent"):
@@ -58,6 +65,14 @@ class Pooling:
             raise ValueError(f"pooling has {', '.join(both)} both shared and independent")
         if not 0.0 <= self.centring <= 1.0:
             raise ValueError(f"pooling.centring is {self.centring:g}; it lies between 0 and 1")
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels between market and contracts at which carry, or level, may vary."""
+        if self.contracts == "independent":
+            return ()
+        used = {"venue": self.venues, "kind": self.kinds, "underlying": self.underlyings}
+        return tuple(level for level, on in used.items() if on)
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,7 @@ class Spec:
     def _refuse_pooling(self, name: str) -> None:
         by_underlying = [*self.law.parameters, *self.equilibrium.parameters, "volatility"]
         by_underlying += ["noise", "correlation"]
+        by_underlying += [f"{self.equilibrium.quantity}_{level}" for level in self.pooling.levels]
         if self.regimes.is_stochastic:
             by_underlying += ["volatility_spread"]
         elif self.regimes.count > 1:

@@ -71,7 +71,8 @@ def _quotes(spec: Spec) -> tuple[str, ...]:
 
 def _pooling(spec: Spec) -> tuple[str, ...]:
     pooling, quantity = spec.pooling, spec.equilibrium.quantity
-    levels = ["contract", "underlying", *(["venue"] if pooling.venues else []), "market"]
+    above = [*(["kind"] if pooling.kinds else []), *(["venue"] if pooling.venues else [])]
+    levels = ["contract", "underlying", *above, "market"]
     lines = [f"{quantity}: {' around '.join(levels)}"]
     lines += [f"{name}: one for all underlyings" for name in pooling.shared]
     lines += [f"{name}: each underlying its own" for name in pooling.independent]

@@ -16,7 +16,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.model.hierarchy import Levels, parameters, raw_variables
+from bayesbasis.model.hierarchy import parameters, raw_variables
+from bayesbasis.model.levels import Levels
 from bayesbasis.model.spec import Spec
 
 _DAYS = 365.0

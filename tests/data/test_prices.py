@@ -353,9 +353,10 @@ def test_empty_cells_are_refused(column):
 def test_unknown_kind_is_refused():
     fails(
         "column 'kind', contract 'A', row 0 (counted from 0): kind 'option' is not one of "
-        "('dated', 'perpetual'); "
+        "('dated', 'daily', 'weekly', 'biweekly', 'monthly', 'quarterly', 'perpetual'); "
         + ROW.format(day=2, futures=101.0, spot=100.0)
-        + "Say 'dated' for futures that expire and 'perpetual' for those that do not.",
+        + "Say 'dated' for futures that expire, or how often they do, and 'perpetual' for those "
+        "that do not.",
         table(kind="option"),
     )
 

@@ -90,6 +90,26 @@ def test_a_strange_venue_has_a_carry_of_its_own_kind(fabricate, spec, panel):
     np.testing.assert_array_equal(found["half_life"], natural["half_life"])
 
 
+@pytest.mark.parametrize("independent", [(), ("carry_kind",)], ids=["pooled", "independent"])
+def test_a_strange_kind_of_contract_has_an_offset_from_its_level(
+    fabricate, spec, panel, independent
+):
+    card = replace(spec, pooling=Pooling(kinds=True, independent=independent))
+    first = np.arange(panel.sizes["contract"]) % 2 == 0
+    here, there = (
+        panel.assign_coords(kind=("contract", np.where(first, "monthly", other)))
+        for other in ("quarterly", "weekly")
+    )
+    fit = fabricate(card, bb.known_at(here, ORIGIN), chains=1, draws=DRAWS, spread=0.3)
+    layout, natural, found = aligned(fit, card, there)
+    assert layout.coords["kind"] == ["monthly", "weekly"]
+    np.testing.assert_array_equal(found["carry_kind"][:, 0], natural["carry_kind"][:, 0])
+    spread = 20.0 if independent else natural["carry_between_kinds"]
+    np.testing.assert_allclose((found["carry_kind"][:, 1] / spread).std(), 1.0, rtol=0.05)
+    paths = bb.forecast(fit, ORIGIN, seed=1, panel=there, draws=50)
+    assert np.isfinite(paths["carry"]).all()
+
+
 @pytest.mark.parametrize(
     "regimes",
     [Regimes(1), Regimes(3), Regimes(5, volatility="stochastic"), Regimes(2, "market")],

@@ -8,8 +8,8 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.data.panel import known_at
 from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.model.hierarchy import population
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.levels import population
 
 
 @pytest.fixture(scope="module", params=["one underlying", "two underlyings and venues"])
@@ -59,8 +59,7 @@ def test_centring_changes_the_coordinates_and_not_the_model(spec, market_panel):
     flat = 0.5 * np.random.default_rng(2).standard_normal(log_posterior(spec, market_panel).size)
     point = log_posterior(spec, market_panel).split(flat)
     layout = lay_out(spec, market_panel)
-    where = layout.contract_underlying, layout.contract_venue
-    _, centre, spread = population(spec, layout.levels, point, *where, np)
+    _, centre, spread = population(spec, layout.levels, point, layout.members, np)
     standard = point["contract_raw"]
     densities = []
     for centring in (0.0, 0.5, 1.0):

@@ -23,7 +23,8 @@ from bayesbasis.model.cards import (
     save_card,
     write_card,
 )
-from bayesbasis.model.hierarchy import Levels, parameter_names, raw_variables
+from bayesbasis.model.hierarchy import parameter_names, raw_variables
+from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Priors
 from bayesbasis.model.spec import Pooling, Spec
 from bayesbasis.process.equilibria import EQUILIBRIA

@@ -45,8 +45,7 @@ def point(panel):
 
 
 def natural_of(spec, layout, raw):
-    where = layout.contract_underlying, layout.contract_venue
-    return parameters(spec, layout.levels, raw, *where, np)
+    return parameters(spec, layout.levels, raw, layout.members, np)
 
 
 def test_the_gradient_is_a_finite_difference_through_all_that_covariates_drive(point):

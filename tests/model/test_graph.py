@@ -125,8 +125,7 @@ def test_what_is_sampled_is_standard_normal_but_for_carry(built):
 
 
 def natural_of(spec, layout, point):
-    where = layout.contract_underlying, layout.contract_venue
-    return parameters(spec, layout.levels, point, *where, np)
+    return parameters(spec, layout.levels, point, layout.members, np)
 
 
 def population(layout, natural, quantity="carry"):

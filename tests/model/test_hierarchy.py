@@ -12,7 +12,6 @@ import pytest
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
 from bayesbasis.model.hierarchy import (
-    Levels,
     dims,
     filter_inputs,
     is_pooled,
@@ -21,6 +20,7 @@ from bayesbasis.model.hierarchy import (
     raw_variables,
 )
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogNormal, Normal, Priors
 from bayesbasis.model.spec import Pooling, Spec
 from bayesbasis.process.equilibria import MeanRevertingSpot
@@ -100,8 +100,7 @@ def draw_raw(spec, layout, leading=(), seed=0):
 
 
 def natural_of(spec, layout, raw, xp=np):
-    where = layout.contract_underlying, layout.contract_venue
-    return parameters(spec, layout.levels, raw, *where, xp)
+    return parameters(spec, layout.levels, raw, layout.members, xp)
 
 
 @every_spec

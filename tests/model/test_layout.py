@@ -237,7 +237,7 @@ def test_contracts_and_groups_know_their_places(panel):
 )
 def test_regimes_have_the_coordinates_they_need(count, expected, panel):
     coords = lay_out(Spec(regimes=Regimes(count)), panel).coords
-    assert set(coords) - {"contract", "underlying", "venue"} == expected
+    assert set(coords) - {"contract", "underlying", "venue", "kind"} == expected
     assert coords["regime"] == list(range(1, count + 1))
     assert coords.get("higher_regime", []) == list(range(2, count + 1))
 

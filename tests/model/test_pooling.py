@@ -28,8 +28,7 @@ def drawn(spec, panel, leading=(5,)):
         name: rng.standard_normal((*leading, *(len(layout.coords[dim]) for dim in own)))
         for name, own in raw_variables(spec, layout.levels).items()
     }
-    where = layout.contract_underlying, layout.contract_venue
-    return layout, raw, parameters(spec, layout.levels, raw, *where, np)
+    return layout, raw, parameters(spec, layout.levels, raw, layout.members, np)
 
 
 def test_shared_is_one_value_and_independent_one_prior_each(panel):
@@ -108,8 +107,7 @@ def test_contracts_that_share_or_keep_their_carry(panel, contracts, centring):
     else:
         assert not any(name.startswith("carry_") for name in natural)
         raw["contract_raw"] = 5.0 * centring + 20.0**centring * raw["contract_raw"]
-        where = layout.contract_underlying, layout.contract_venue
-        carry = parameters(spec, layout.levels, raw, *where, np)["carry"]
+        carry = parameters(spec, layout.levels, raw, layout.members, np)["carry"]
         np.testing.assert_allclose([carry.mean(), carry.std()], [5.0, 20.0], rtol=0.05)
 
 
@@ -130,3 +128,64 @@ def test_two_venues_of_two_underlyings_still_share(panel):
     both = pd.concat([prices, more.assign(contract=more["contract"] + "@w")], ignore_index=True)
     _, _, natural = drawn(MIXED, make_panel(both)[0])
     np.testing.assert_array_equal(natural["noise"][:, 0], natural["noise"][:, 1])
+
+
+def of_kinds(panel):
+    """The same quotes, every other contract a weekly one."""
+    names = np.where(np.arange(panel.sizes["contract"]) % 2, "weekly", "quarterly")
+    return panel.assign_coords(kind=("contract", names))
+
+
+def test_carry_of_each_kind_of_contract_has_an_offset_of_its_own(panel):
+    spec = Spec(pooling=Pooling(kinds=True))
+    layout, raw, natural = drawn(spec, of_kinds(panel))
+    assert layout.coords["kind"] == ["quarterly", "weekly"]
+    spread = natural["carry_between_kinds"][:, None]
+    np.testing.assert_allclose(natural["carry_kind"], spread * raw["carry_kind_raw"])
+    offset = natural["carry_kind"][:, np.arange(panel.sizes["contract"]) % 2]
+    without = dict(raw, carry_kind_raw=0.0 * raw["carry_kind_raw"])
+    plain = parameters(spec, layout.levels, without, layout.members, np)["carry"]
+    np.testing.assert_allclose(natural["carry"], plain + offset)
+    assert dims(spec, layout.levels)["carry_kind"] == ("kind",)
+
+
+def test_kinds_are_no_level_unless_the_card_says_so_and_there_are_two(panel):
+    """To the last bit: cards that say nothing of kinds have the posterior that they had."""
+    plain = log_posterior(Spec(), panel)
+    flat = 0.3 * np.random.default_rng(2).standard_normal(plain.size)
+    value, slope = plain(flat)
+    for spec, quotes in ((Spec(), of_kinds(panel)), (Spec(pooling=Pooling(kinds=True)), panel)):
+        found = log_posterior(spec, quotes)
+        assert found.shapes == plain.shapes
+        assert found(flat)[0] == value
+        np.testing.assert_array_equal(found(flat)[1], slope)
+
+
+def test_the_posterior_of_kinds_is_that_of_one_kind_where_their_offsets_are_zero(panel):
+    plain, kinds = (
+        log_posterior(Spec(), panel),
+        log_posterior(Spec(pooling=Pooling(kinds=True)), of_kinds(panel)),
+    )
+    pieces = plain.split(0.3 * np.random.default_rng(2).standard_normal(plain.size))
+    added = {name: np.zeros(kinds.shapes[name]) for name in kinds.shapes if name not in pieces}
+    assert set(added) == {"carry_between_kinds_raw", "carry_kind_raw"}
+    at = [
+        np.concatenate([(pieces | added)[name].ravel() for name in target.shapes])
+        for target in (plain, kinds)
+    ]
+    # Three standard normals more, at zero.
+    expected = plain(at[0])[0] - 1.5 * np.log(2.0 * np.pi)
+    np.testing.assert_allclose(kinds(at[1])[0], expected, rtol=1e-12)
+
+
+def test_every_level_of_carry_is_pooled_shared_or_independent(panel):
+    pooling = Pooling(kinds=True, shared=("carry_underlying",), independent=("carry_kind",))
+    layout, raw, natural = drawn(Spec(pooling=pooling), of_kinds(panel), (20_000,))
+    assert not any("carry_underlying" in name for name in raw)
+    assert not {"carry_underlying", "carry_between_kinds"} & set(natural)
+    np.testing.assert_allclose(natural["carry_kind"].std(0), 20.0, rtol=0.02)
+    assert set(natural) == set(dims(Spec(pooling=pooling), layout.levels))
+    with pytest.raises(
+        ValueError, match=r"'carry_kind', which no .* carry_venue, carry_underlying"
+    ):
+        Spec(pooling=Pooling(shared=("carry_kind",)))
