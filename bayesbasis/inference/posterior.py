@@ -1,6 +1,8 @@
 """The log posterior as a compiled function that threads can run side by side."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,6 +22,7 @@ from bayesbasis.model.graph import build, data_arrays
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Levels
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.ahead import give_head_start
 
 Array = NDArray[Any]
 
@@ -124,8 +127,10 @@ def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
     The graph depends on the model and on which levels of the hierarchy are in use, not on the data:
     within one process a second panel costs nothing, in another process code is read from disk.
     """
+    give_head_start()
     layout = lay_out(spec, panel)
-    evaluate, names, dims = _compile(spec, layout.levels, _Example(panel))
+    with _in_haste():
+        evaluate, names, dims = _compile(spec, layout.levels, _Example(panel))
     arrays = data_arrays(layout)
     shapes = {
         name: tuple(len(layout.coords[dim]) for dim in dims[name]) for name in names.variables
@@ -160,6 +165,23 @@ def _compile(
     model = build(spec, example.panel)
     own = [x for x in model.free_RVs if x.name == "contract_raw"]
     return compile_gradient(model, model.logp(vars=[*model.potentials, *own]))
+
+
+@contextmanager
+def _in_haste() -> Iterator[None]:
+    """Spare Python what costs half the time of building a graph, and is of no use here.
+
+    The garbage collector would walk again and again through a graph that grows, and every variable
+    would note where it came from.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with pytensor.config.change_flags(traceback__limit=0):
+            yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def compile_gradient(

@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import sys
-from functools import cache
 from typing import Any
 
 import numba
@@ -16,6 +15,7 @@ from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch import basic as numba_basic
 
 from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.ahead import SIGNATURE, sweep_address
 from bayesbasis.process.filter import Parameters, Schedule
 from bayesbasis.process.kernels import STAMP
 
@@ -25,7 +25,6 @@ INPUTS = (
     "noise", "correlation", "tail", "scale", "rates",
 )  # fmt: skip
 """What the Op takes after the schedule: `Parameters`, the moves in the two parts of `Layout`."""
-_RANKS = {"scale": 2, "rates": 3}
 
 
 class FilterLogLikelihood(Op):
@@ -82,30 +81,6 @@ def kernel_version() -> int:
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 
-@cache
-def _compiled_sweep() -> Any:
-    """Compile the kernels for plain arrays, or load what was compiled."""
-    arrays = [
-        tuple(numba.types.Array(dtype, rank, "C") for dtype, rank in fields)
-        for fields in (
-            [
-                (numba.float64 if name == "gap_length" else numba.int64, 1)
-                for name in Schedule._fields
-            ],
-            [(numba.float64, _RANKS.get(name, 1)) for name in Parameters._fields],
-        )
-    ]
-    signature = tuple(map(numba.types.NamedTuple, arrays, (Schedule, Parameters)))
-    sweep.compile(signature)
-    return sweep.overloads[signature]
-
-
-def sweep_address() -> int:
-    """Address of the compiled kernels, which differs from process to process."""
-    compiled = _compiled_sweep()
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
-
-
 def _plain(x: Any) -> Any:
     """Return an array as the kernels are compiled for: in C order, writeable, of 64 bits."""
 
@@ -123,7 +98,7 @@ def _plain_in_numba(x):  # type: ignore[no-untyped-def]
 def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
     # Each level of the graph's code would compile the kernels into itself once more. Called through
     # their address, they are compiled once, and loaded once.
-    kernels = numba.types.FunctionType(_compiled_sweep().signature)
+    kernels = numba.types.FunctionType(SIGNATURE)
     name = f"bayesbasis_sweep_{kernel_version()}"
 
     @numba_basic.numba_njit

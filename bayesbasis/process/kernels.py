@@ -42,3 +42,18 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 def inner_kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function that other kernels alone call, without the ways in from Python and C."""
     return kernel(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+def is_on_disk(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
+    """Say whether a kernel need not be compiled for arguments of these types.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+        From `kernel`.
+    signature : tuple of numba.types.Type
+        Types of its arguments.
+    """
+    stored = dispatcher._cache
+    key = stored._index_key(signature, dispatcher.targetctx.codegen())
+    return key in stored._cache_file._load_index()
