@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesbasis.process.exponential import exponential
 from bayesbasis.process.filter import (
     Parameters,
     Schedule,
@@ -16,7 +17,7 @@ from bayesbasis.process.filter import (
     transitions,
 )
 from bayesbasis.process.kernels import inner_kernel, kernel
-from bayesbasis.process.regimes import exponential, stationary_adjoint
+from bayesbasis.process.regimes import stationary_adjoint
 from bayesbasis.process.shocks import normaliser
 
 Array = NDArray[Any]
@@ -97,7 +98,9 @@ def _chain_adjoint(
                 transposed[k, j] = rates[c, j, k]
         _add(exponential(transposed, moves[g], s.gap_length[g])[1], by_rates[c])
     for c in range(len(rates)):
-        _add(stationary_adjoint(rates[c], starts[c]), by_rates[c])
+        # With covariates every event has a generator of its own, and few start a chain.
+        if starts[c, 0] > 0.0:
+            _add(stationary_adjoint(rates[c], starts[c]), by_rates[c])
 
 
 @inner_kernel()

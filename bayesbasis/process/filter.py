@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesbasis.process.elementary import exp_in_place, log_in_place
+from bayesbasis.process.exponential import exponential
 from bayesbasis.process.kernels import inner_kernel, kernel
-from bayesbasis.process.regimes import exponential, stationary
+from bayesbasis.process.regimes import stationary
 from bayesbasis.process.shocks import normaliser, quadratic_form
 
 Array = NDArray[Any]

@@ -146,7 +146,7 @@ def _log_forward(s: Schedule, score: Any, rates: Any) -> Any:
 
 
 def _exponential(rates: Any, gap: Array) -> Any:
-    """Transition matrices ``expm(A gap)``, shape (gap, K, K); see `regimes.exponential`."""
+    """Transition matrices ``expm(A gap)``, shape (gap, K, K); see `exponential`."""
     fastest = _fastest(rates)
     halvings = jnp.ceil(jnp.log2(jnp.maximum(2.0 * lax.stop_gradient(fastest) * gap, 1.0)))
     step = (gap / 2.0**halvings)[:, None, None]

@@ -1,7 +1,7 @@
 """Regimes of volatility: a hidden Markov chain in continuous time."""
 
 from dataclasses import dataclass
-from math import exp, log
+from math import log
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from bayesbasis.process.kernels import inner_kernel, kernel
 
 Array = NDArray[Any]
-
-_TAYLOR_TERMS = 12
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ def stationary(rates: Array) -> Array:
     """
     n = len(rates)
     distribution, system = np.empty(n), np.empty((n, n))
-    fastest = _fastest(rates)
+    fastest = fastest_rate(rates)
     for i in range(n):
         distribution[i] = 1.0
         for j in range(n):
@@ -177,7 +175,7 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     n = len(rates)
     distribution, weight = stationary(rates), cotangent.copy()
     system = np.empty((n, n))
-    fastest = _fastest(rates)
+    fastest = fastest_rate(rates)
     for i in range(n):
         for j in range(n):
             system[i, j] = 1.0 + rates[i, j] / fastest
@@ -189,72 +187,9 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
 
 
 @inner_kernel()
-def _fastest(rates: Array) -> float:
+def fastest_rate(rates: Array) -> float:
     """Largest rate out of any regime; one if there is none, as with a single regime."""
     largest = 0.0
     for i in range(len(rates)):
         largest = max(largest, -rates[i, i])
     return largest if largest > 0.0 else 1.0
-
-
-@inner_kernel()
-def _add_product(a: Array, b: Array, factor: float, out: Array) -> None:
-    """Add ``factor · a b`` to ``out``."""
-    n = len(a)
-    for i in range(n):
-        for k in range(n):
-            for j in range(n):
-                out[i, j] += factor * a[i, k] * b[k, j]
-
-
-@kernel()
-def exponential(rates: Array, direction: Array, gap: float) -> tuple[Array, Array]:
-    """Matrix exponential ``expm(A gap)`` and its derivative along ``direction · gap``.
-
-    Uniformisation, scaling and squaring: the series runs in ``A + qI``, which has no negative
-    entry, so probabilities never turn negative; its remainder is below 1e-13.
-
-    Parameters
-    ----------
-    rates : ndarray, shape (K, K)
-        Generator ``A``, or its transpose.
-    direction : ndarray, shape (K, K)
-        Direction of the derivative; zero when only the value is wanted.
-    gap : float
-        Time in years.
-
-    Returns
-    -------
-    value, slope : ndarray, shape (K, K)
-    """
-    n = len(rates)
-    fastest, halvings = _fastest(rates), 0
-    while fastest * gap > 0.5 * 2.0**halvings:
-        halvings += 1
-    step = gap / 2.0**halvings
-    positive = rates.copy()
-    for i in range(n):
-        positive[i, i] += fastest
-    value, slope = np.zeros((n, n)), np.zeros((n, n))
-    for i in range(n):
-        value[i, i] = 1.0
-    for term in range(_TAYLOR_TERMS, 0, -1):
-        next_value, next_slope = np.zeros((n, n)), np.zeros((n, n))
-        for i in range(n):
-            next_value[i, i] = 1.0
-        _add_product(positive, slope, step / term, next_slope)
-        _add_product(direction, value, step / term, next_slope)
-        _add_product(positive, value, step / term, next_value)
-        value, slope = next_value, next_slope
-    decay = exp(-fastest * step)
-    for i in range(n):
-        for j in range(n):
-            value[i, j] *= decay
-            slope[i, j] *= decay
-    for _ in range(halvings):
-        next_value, next_slope = np.zeros((n, n)), np.zeros((n, n))
-        _add_product(value, slope, 1.0, next_slope)
-        _add_product(slope, value, 1.0, next_slope)
-        _add_product(value, value, 1.0, next_value)
-        value, slope = next_value, next_slope
-    return value, slope

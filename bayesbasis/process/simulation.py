@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bayesbasis.process.regimes import exponential
+from bayesbasis.process.exponential import exponential
 
 Array = NDArray[Any]
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.linalg import expm, expm_frechet, null_space
 from scipy.stats import binom
 
+from bayesbasis.process.exponential import exponential
 from bayesbasis.process.regimes import (
     Regimes,
-    exponential,
     generator,
     solve,
     stationary,
