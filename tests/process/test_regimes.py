@@ -61,7 +61,7 @@ def test_generators_of_many_draws_are_made_at_once():
     np.testing.assert_array_equal(together, np.stack([c[2] for c in chains]))
 
 
-@pytest.mark.parametrize("count", [3, 5, 9, 12])
+@pytest.mark.parametrize("count", [3, 5, 9, 10])
 @pytest.mark.parametrize("elapsed", [1e-3, 0.1, 1.0, 4.0])
 def test_the_urn_moves_like_an_ornstein_uhlenbeck_process(count, elapsed):
     """Mean and variance given any point of the grid, after any time in half-lives: exactly."""
@@ -73,7 +73,7 @@ def test_the_urn_moves_like_an_ornstein_uhlenbeck_process(count, elapsed):
     np.testing.assert_allclose(variance, 1 - decay**2, rtol=1e-10)
 
 
-@pytest.mark.parametrize("count", [3, 5, 9, 12])
+@pytest.mark.parametrize("count", [3, 5, 9, 10])
 def test_the_urn_is_binomial_and_that_is_what_the_grid_costs(count):
     rates, x = urn(np.array(0.1), count), urn_grid(count)
     np.testing.assert_allclose(rates.sum(-1), 0.0, atol=1e-12)
@@ -82,6 +82,23 @@ def test_the_urn_is_binomial_and_that_is_what_the_grid_costs(count):
     np.testing.assert_allclose([often @ x, often @ x**2], [0.0, 1.0], atol=1e-12)
     np.testing.assert_allclose(often @ x**4 - 3.0, -2.0 / (count - 1), rtol=1e-9)
     np.testing.assert_allclose(np.diff(x), 2.0 / np.sqrt(count - 1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [12, 16, 20])
+def test_more_points_make_the_grid_finer_and_little_is_lost_at_its_ends(count):
+    """From ten points on the urn is cut at three deviations: inside, drift and diffusion hold."""
+    rates, x = urn(np.array(np.log(2.0)), count), urn_grid(count)
+    np.testing.assert_allclose([x[0], x[-1]], [-3.0, 3.0])
+    np.testing.assert_allclose(rates.sum(-1), 0.0, atol=1e-12)
+    assert (rates[~np.eye(count, dtype=bool)] >= 0.0).all()
+    drift = rates @ x
+    diffusion = rates @ x**2 - 2.0 * x * drift
+    np.testing.assert_allclose(drift[1:-1], -x[1:-1], atol=1e-12)
+    np.testing.assert_allclose(diffusion[1:-1], 2.0, rtol=1e-12)
+    often = stationary(rates)
+    np.testing.assert_allclose([often @ x, often @ x**2], [0.0, 1.0], atol=0.016)
+    correlation = (often * x) @ expm(0.5 * rates) @ x / (often @ x**2)
+    np.testing.assert_allclose(correlation, np.exp(-0.5), rtol=0.008)
 
 
 def test_urns_of_many_draws_are_made_at_once():
