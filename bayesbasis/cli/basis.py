@@ -142,6 +142,15 @@ def forecast(
     out: Annotated[
         Path, typer.Option(metavar="BANDS", help="Where the bands go: .csv, .parquet or .nc.")
     ] = Path("bands.csv"),
+    horizon: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How far to look ahead, such as 30D; by default to the last expiry, and 30D where "
+            "all are perpetuals.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 1,
 ) -> None:
     """Forecast every live contract to its expiry, write the bands and sum them up."""
@@ -150,8 +159,11 @@ def forecast(
     require_place(out, (".csv", ".parquet", ".nc"))
     with step(f"read {fit}"):
         tree = bb.load(fit)
-    with step("forecast every live contract to its expiry"):
-        bands = bb.bands(bb.forecast(tree, seed=seed, spot=False), prob=sorted(prob))
+    if horizon is None and np.isnat(tree["constant_data"]["expiry"].values).all():
+        horizon = "30D"
+    with step(f"forecast every live contract {'to its expiry' if horizon is None else horizon}"):
+        paths = bb.forecast(tree, horizon=horizon, seed=seed, spot=False)
+        bands = bb.bands(paths, prob=sorted(prob))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):
         write_bands(bands, out)
@@ -188,8 +200,8 @@ def _advise(tree: xr.DataTree) -> None:
 
 
 def _half_lives(tree: xr.DataTree, bands: xr.Dataset) -> xr.Dataset:
-    """Half-lives from every day of the longest-lived contract."""
-    longest = np.nanmax(bands["tau"].values)
+    """Half-lives from every day of the longest-lived contract; perpetuals have but one."""
+    longest = np.nanmax(bands["tau"].values, initial=1 / 365)
     return bb.half_life(tree, np.arange(1, np.ceil(365 * longest) + 1) / 365)
 
 

@@ -13,9 +13,13 @@ import xarray as xr
 from bayesbasis.data.checks import covariates
 from bayesbasis.data.cleaning import Cleaning, clean
 from bayesbasis.data.prices import PricesSource, read_prices
-from bayesbasis.data.schema import PriceError, offence
+from bayesbasis.data.schema import PriceError
+from bayesbasis.process.quadrature import ENDLESS
 
 _YEAR = np.timedelta64(365 * 86_400 * 10**9, "ns")
+_FAR = np.datetime64("2200-01-01", "ns")
+# A perpetual that nobody quotes for so long is taken to be gone.
+_QUIET = np.timedelta64(30 * 86_400 * 10**9, "ns")
 _LABELS = ("contract", "underlying", "venue", "kind")
 _RESERVED = ("basis", "tau", "contract_index", "obs")
 _ATTRS = {
@@ -28,13 +32,13 @@ _ATTRS = {
     "futures": {"units": "quote currency", "long_name": "futures price"},
     "spot": {"units": "quote currency", "long_name": "spot or index price"},
     "basis": {"units": "1", "long_name": "log basis ln(futures/spot)"},
-    "tau": {"units": "year", "long_name": "time to expiry (ACT/365)"},
+    "tau": {"units": "year", "long_name": "time to expiry (ACT/365); none of a perpetual"},
     "volume": {"units": "as given", "long_name": "volume"},
     "contract": {"units": "1", "long_name": "contract"},
     "underlying": {"units": "1", "long_name": "underlying"},
     "venue": {"units": "1", "long_name": "venue"},
     "kind": {"units": "1", "long_name": "kind of contract"},
-    "expiry": {"long_name": "settlement instant (UTC)"},
+    "expiry": {"long_name": "settlement instant (UTC); none of a perpetual"},
 }
 
 
@@ -51,6 +55,9 @@ def make_panel(
 
     .. math:: b = \ln(F/S), \qquad \tau = (T - t) / 365\ \text{days}.
 
+    Perpetuals stand in the same panel: their basis is the premium, their ``expiry`` is missing
+    (NaT) and so is their ``tau`` (NaN).
+
     Parameters
     ----------
     prices : pandas.DataFrame, str or os.PathLike
@@ -66,16 +73,17 @@ def make_panel(
         Dims ``obs`` (ordered by contract, then time) and ``contract`` (ordered by underlying,
         venue, expiry, name). On ``obs``: coords ``time`` (datetime64[ns], UTC) and
         ``contract_index``; ``futures``, ``spot`` (quote currency), ``basis`` (1), ``tau`` (years,
-        above 0) and every other numeric column, as float64. On ``contract``: coords ``contract``,
-        ``underlying``, ``venue``, ``kind`` and ``expiry`` (datetime64[ns], UTC).
+        above 0; NaN of a perpetual) and every other numeric column, as float64. On ``contract``:
+        coords ``contract``, ``underlying``, ``venue``, ``kind`` and ``expiry`` (datetime64[ns],
+        UTC; NaT of a perpetual).
     audit : pandas.DataFrame
         One row for each check and contract it touched; see :func:`~bayesbasis.data.cleaning.clean`.
 
     Raises
     ------
     PriceError
-        When the prices break the schema, hold perpetuals, name a covariate like a variable of the
-        panel, or when no row outlives the cleaning.
+        When the prices break the schema, name a covariate like a variable of the panel, or when no
+        row outlives the cleaning.
 
     Examples
     --------
@@ -100,7 +108,6 @@ def make_panel(
     1  non-positive price     1  dropped  futures 1
     """
     frame = read_prices(prices, timezone=timezone)
-    _refuse_perpetuals(frame)
     _refuse_reserved(frame)
     cleaned, audit = clean(_ordered(frame), cleaning)
     if cleaned.empty:
@@ -189,6 +196,65 @@ def select(panel: xr.Dataset, quotes: np.ndarray) -> xr.Dataset:
     return kept.assign_coords(contract_index=renumbered)
 
 
+def countdown(expiry: np.ndarray | np.datetime64, time: np.ndarray | np.datetime64) -> np.ndarray:
+    """Years to expiry; where there is none, a count that goes down in years all the same.
+
+    It is above `ENDLESS` throughout, so that laws know it for what it is; what it counts down to
+    does not matter.
+
+    Parameters
+    ----------
+    expiry, time : ndarray of datetime64[ns]
+        Broadcast against each other.
+    """
+    expiry, time = (np.asarray(x).astype("datetime64[ns]") for x in (expiry, time))
+    endless = np.isnat(expiry)
+    left = (np.where(endless, _FAR, expiry) - time) / _YEAR
+    return left + ENDLESS * endless
+
+
+def lives(panel: xr.Dataset, time: np.datetime64) -> np.ndarray:
+    """Say which contracts of a panel live after an instant, shape (contract,).
+
+    Dated ones do if they expire later; perpetuals if they were quoted in the last 30 days.
+    """
+    index, quoted = panel["contract_index"].values, panel["time"].values
+    last = quoted[np.append(np.diff(index) != 0, True)].astype("datetime64[ns]")
+    return np.where(is_perpetual(panel), last > time - _QUIET, panel["expiry"].values > time)
+
+
+def is_perpetual(contracts: xr.Dataset) -> np.ndarray:
+    """Say which contracts of a panel, of paths or of bands are perpetual, shape (contract,)."""
+    return np.isnat(contracts["expiry"].values)
+
+
+def families(contracts: xr.Dataset) -> np.ndarray:
+    """Name what contracts share parameters: their underlying, dated and perpetual apart.
+
+    A perpetual is held near spot by its funding, a future by its expiry: their premia are of
+    another size, so they are two families of one underlying.
+
+    Parameters
+    ----------
+    contracts : xarray.Dataset
+        With ``underlying`` and ``expiry`` by contract: a panel, paths or bands.
+
+    Returns
+    -------
+    ndarray of str, shape (contract,)
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> own = {"underlying": ("contract", ["BTC", "BTC"])}
+    >>> own |= {"expiry": ("contract", np.array(["2024-03-29", "NaT"], "datetime64[ns]"))}
+    >>> families(xr.Dataset(coords=own)).tolist()
+    ['BTC', 'BTC perpetual']
+    """
+    names = contracts["underlying"].values.astype(str)
+    return np.where(is_perpetual(contracts), np.char.add(names, " perpetual"), names)
+
+
 def panel_hash(panel: xr.Dataset) -> str:
     """Return the fingerprint of the quotes and contracts of a panel.
 
@@ -211,15 +277,6 @@ def panel_hash(panel: xr.Dataset) -> str:
     return digest.hexdigest()
 
 
-def _refuse_perpetuals(frame: pd.DataFrame) -> None:
-    """Raise for the first perpetual."""
-    perpetual = frame["kind"].eq("perpetual")
-    if perpetual.any():
-        said = "a perpetual has no expiry to converge to"
-        remedy = "Keep the dated ones: prices[prices['kind'] == 'dated']"
-        raise offence(frame, "kind", perpetual, said, remedy)
-
-
 def _refuse_reserved(frame: pd.DataFrame) -> None:
     """Raise for the first column that would hide a variable of the panel."""
     for name in _RESERVED:
@@ -231,7 +288,10 @@ def _refuse_reserved(frame: pd.DataFrame) -> None:
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sort by contract (underlying, venue, expiry, name), then time, in the given order of ties."""
+    """Sort by contract (underlying, venue, expiry, name), then time, in the given order of ties.
+
+    Perpetuals, which have no expiry, come after the dated contracts of their market.
+    """
     first = frame.drop_duplicates("contract")
     names = first.sort_values(["underlying", "venue", "expiry", "contract"])["contract"]
     contract = pd.Categorical(frame["contract"], categories=names, ordered=True)

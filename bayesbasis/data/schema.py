@@ -175,6 +175,20 @@ _RULES = (
         "Give its settlement instant in every row, or set its kind to 'perpetual'",
     ),
     _Rule(
+        "perpetuals never expire",
+        "expiry",
+        lambda frame: frame["expiry"].isna() | _dated(frame),
+        lambda frame, row: "a perpetual has an expiry",
+        "Leave the expiry of a perpetual empty, or set its kind to 'dated'",
+    ),
+    _Rule(
+        "dated or perpetual throughout",
+        "kind",
+        lambda frame: _dated(frame) == _per_contract(frame, "kind", "first").ne("perpetual"),
+        lambda frame, row: "the contract is dated in some rows and perpetual in others",
+        "Let it be one or the other, or give two names to two contracts",
+    ),
+    _Rule(
         "one market a contract",
         "contract",
         _at_home,

@@ -14,14 +14,13 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayesbasis.data.panel import instant, known_at
+from bayesbasis.data.panel import countdown, families, instant, known_at, lives
 from bayesbasis.evaluate.history import History, Past, histories
 from bayesbasis.evaluate.textbook import LocalLevel, MarkovSwitching, OUMaximumLikelihood
 from bayesbasis.forecast.calendar import ahead
+from bayesbasis.process.quadrature import ENDLESS
 
 Array = NDArray[Any]
-
-_YEAR_NS = 365 * 86_400 * 10**9
 
 
 class Baseline(Protocol):
@@ -136,22 +135,24 @@ def forecast_baseline(
     """
     start = instant(origin)
     known = known_at(panel, start)
-    wanted = known["expiry"].values > start
+    wanted = lives(known, start)
     if contracts is not None:
         wanted &= np.isin(known["contract"].values, contracts)
     live = np.flatnonzero(wanted)
     if not live.size:
         raise ValueError(f"no contract is live at {start:.19}; take an earlier origin")
     expiry = known["expiry"].values[live].astype("datetime64[ns]")
-    steps = ahead(times, start, expiry.max())
-    left = (expiry[:, None] - steps).astype(np.int64) / _YEAR_NS
+    # A perpetual lives as long as anybody asks.
+    end = expiry.max() if not np.isnat(expiry).any() else np.max(times)
+    steps = ahead(times, start, np.datetime64(end, "ns"))
+    left = countdown(expiry[:, None], steps)
     tau = np.where(left >= 0, left, np.nan)
     basis = np.full((draws, *tau.shape), np.nan)
     of = histories(known)
     for row, contract in enumerate(live):
         # One seed for all contracts: the same kind of past comes to the whole curve.
         rng = np.random.default_rng(seed)
-        past = Past(of[str(known["underlying"].values[contract])], int(contract))
+        past = Past(of[str(families(known)[contract])], int(contract))
         alive = np.isfinite(tau[row])
         alive[0] = False
         basis[:, row, 0] = past.basis
@@ -168,6 +169,7 @@ def _paths(
     baseline: Baseline, live: xr.Dataset, basis: Array, steps: Array, tau: Array, seed: int
 ) -> xr.Dataset:
     stamps = np.where(np.isnan(tau), np.datetime64("NaT", "ns"), steps).astype("datetime64[ns]")
+    tau = np.where(tau >= ENDLESS, np.nan, tau)
     attrs = {"units": "1", "long_name": "log basis as quoted"}
     coords = {
         "chain": [0],

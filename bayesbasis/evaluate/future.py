@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayesbasis.data.panel import known_at, select
+from bayesbasis.data.panel import families, known_at, select
 from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import lay_out
@@ -46,7 +46,7 @@ def leave_future_out(
     """
     spec = read_card(fit.attrs["card"])
     fitted = fit["constant_data"].to_dataset()
-    later = _of_underlyings(known_at(panel, end), fitted["underlying"].values)
+    later = _of_families(known_at(panel, end), families(fitted))
     posterior = _with_listings(spec, fit["posterior"].to_dataset(), later, seed)
     density = pointwise(spec, lay_out(spec, later, fitted), posterior)["basis"]
     learned = fitted["time"].values.max()
@@ -60,9 +60,9 @@ def leave_future_out(
     return xr.DataArray(np.diff(total, prepend=0.0), own, ("event",), "elpd", attrs)
 
 
-def _of_underlyings(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:
+def _of_families(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     """Leave out what the fit knows nothing of."""
-    known = np.isin(panel["underlying"].values, names)
+    known = np.isin(families(panel), names)
     return select(panel, known[panel["contract_index"].values])
 
 
@@ -76,10 +76,11 @@ def _with_listings(spec: Spec, posterior: xr.Dataset, panel: xr.Dataset, seed: i
     values = {str(name): draws.values for name, draws in posterior.items()} | {quantity: fitted}
     mean, spread = listing_population(spec, values)
     own = mean[..., None] + spread[..., None] * normal
+    belongs = {"underlying": families(panel)}
     for level in LEVELS:
         if f"{quantity}_{level}" in posterior:
             labels = posterior[level].values.astype(str).tolist()
-            members = [labels.index(str(name)) for name in panel[level].values]
+            members = [labels.index(str(name)) for name in belongs.get(level, panel[level].values)]
             offset = posterior[f"{quantity}_{level}"].transpose("chain", "draw", level)
             own += offset.values[..., members]
     seen = np.array([name in place for name in names])

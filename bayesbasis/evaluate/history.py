@@ -8,6 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.data.panel import countdown, families
+from bayesbasis.process.quadrature import ENDLESS
+
 Array = NDArray[Any]
 
 _DAY = 1.0 / 365.0
@@ -25,7 +28,8 @@ class History:
     contracts : tuple of int
         Positions in the panel.
     time, tau, basis : tuple of ndarray, shape (quote,)
-        Times, times to expiry, decreasing, in years, and log basis, of each contract.
+        Times, times to expiry, decreasing, in years (of perpetuals, their countdown), and log
+        basis, of each contract.
     rhythm : float
         Median time between quotes, years.
     """
@@ -61,10 +65,10 @@ class History:
 
 
 def histories(known: xr.Dataset) -> dict[str, History]:
-    """Cut a panel into the histories of its underlyings."""
-    index, tau, basis = (known[name].values for name in ("contract_index", "tau", "basis"))
-    time = known["time"].values
-    owner = known["underlying"].values.astype(str)
+    """Cut a panel into the histories of its underlyings, those of perpetuals apart."""
+    index, basis, time = (known[name].values for name in ("contract_index", "basis", "time"))
+    tau = countdown(known["expiry"].values[index], time)
+    owner = families(known)
     result = {}
     for name in np.unique(owner):
         contracts = tuple(int(c) for c in np.flatnonzero(owner == name))
@@ -134,7 +138,7 @@ class Past:
         for end in tau:
             length = self.tau - end
             moves = self._moves(length)
-            if nearby is not None:
+            if nearby is not None and self.tau < ENDLESS:
                 close = abs(moves[2] - self.tau) <= nearby
                 moves = moves[:, close] if close.sum() >= _FEWEST else moves
             if not moves.size:

@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayesbasis.data.panel import countdown
+
 Array = NDArray[Any]
 
 _DAY = np.timedelta64(1, "D").astype("timedelta64[ns]")
@@ -64,6 +66,25 @@ def ahead(times: ArrayLike, start: np.datetime64, end: np.datetime64) -> Array:
             f"none of the {given.size} times lies after the origin {start:.19} and up to {end:.19}"
         )
     return np.concatenate([[start], later])
+
+
+def counted(paths: xr.Dataset) -> xr.Dataset:
+    """Give perpetuals, which have no ``tau``, a count of years that laws take for none.
+
+    Parameters
+    ----------
+    paths : xarray.Dataset
+        From `forecast`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``tau`` is missing after expiry alone.
+    """
+    tau = paths["tau"].transpose("contract", "step")
+    left = countdown(paths["expiry"].values[:, None], paths["time"].transpose(*tau.dims).values)
+    endless = np.isnat(paths["expiry"].values)[:, None]
+    return paths.assign_coords(tau=tau.copy(data=np.where(endless, left, tau.values)))
 
 
 def rhythm(panel: xr.Dataset) -> np.timedelta64:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.forecast.calendar import counted
 from bayesbasis.forecast.passage import decays, halving_time, own_parameters, passed, touched
 from bayesbasis.forecast.paths import forecast
 from bayesbasis.model.cards import read_card
@@ -72,7 +73,8 @@ def convergence(
     if missing:
         raise ValueError(f"the paths lack {', '.join(missing)}: take them from bayesbasis.forecast")
     law, rng = read_card(paths.attrs["card"]).law, np.random.default_rng(seed)
-    each = [_one(paths.isel(contract=i), law, within, rng) for i in range(paths.sizes["contract"])]
+    timed = counted(paths)
+    each = [_one(timed.isel(contract=i), law, within, rng) for i in range(paths.sizes["contract"])]
     found = xr.concat(each, dim="contract", coords="different", compat="equals", join="outer")
     found = found.assign_coords(_calendar(paths))
     found["near_expiry"] = _near_expiry(paths, within, days_left)

@@ -8,6 +8,8 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.data.panel import families
+from bayesbasis.forecast.calendar import counted
 from bayesbasis.forecast.origin import states_at
 from bayesbasis.forecast.passage import decays, own_parameters
 from bayesbasis.inference.draws import filter_parameters
@@ -133,17 +135,18 @@ def with_spot(
     sizes = tuple(paths.sizes[dim] for dim in ("chain", "draw", "contract", "step"))
     spot, scale = np.full(sizes, np.nan), np.full(sizes, np.nan, np.float32)
     correlation, tail = (filter_inputs(spec, natural, np)[name] for name in ("correlation", "tail"))
+    timed = counted(paths)
     for u, name in enumerate(layout.underlyings):
-        members = np.flatnonzero(paths["underlying"].values.astype(str) == name)
+        members = np.flatnonzero(families(paths) == name)
         if not members.size:
             continue
         group = u * layout.levels.underlyings
-        gaps, regime = _grid(paths, members)
+        gaps, regime = _grid(timed, members)
         steps, rows = len(gaps), np.arange(len(regime))[:, None]
         volatility = leg.volatility[rows, u, regime]
         move = np.zeros((len(regime), steps))
         move[:, 1:] = simulate_spot(
-            _shocks(paths, spec, members),
+            _shocks(timed, spec, members),
             correlation[:, group],
             tail[:, group],
             volatility[:, 1:],
@@ -151,7 +154,7 @@ def with_spot(
             rng,
         )
         level = leg.level[u] * np.exp(np.cumsum(move * np.sqrt(gaps), axis=1))
-        ended = np.isnan(paths["tau"].transpose("contract", "step").values[members])
+        ended = np.isnan(timed["tau"].transpose("contract", "step").values[members])
         shape = (*sizes[:2], 1, steps)
         spot[:, :, members] = np.where(ended, np.nan, level.reshape(shape))
         size = (volatility * np.sqrt(gaps)).reshape(shape)

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.data.panel import countdown
 from bayesbasis.forecast.population import align
 from bayesbasis.inference.draws import filter_parameters, natural_draws
 from bayesbasis.model.covariates import Clock
@@ -39,7 +40,7 @@ class Origin:
     level, spread : ndarray, shape (draw, contract)
         Filtered deviation and its scale-free variance at each contract's last quote.
     tau : ndarray, shape (contract,)
-        Time to expiry at that quote, years.
+        Time to expiry at that quote, years; of a perpetual, its `countdown`.
     basis : ndarray, shape (contract,)
         That quote, log basis.
     fair : ndarray, shape (draw, contract)
@@ -104,7 +105,8 @@ def states_at(
             )
     regime = _regimes_at(spec, layout, natural, probability, final, start, rng)
     fair = fair_basis(spec.equilibrium, natural, layout.quotes, np)[:, last]
-    at_last = layout.tau[last], layout.basis[last], fair
+    quoted = known["time"].values[layout.order[last]]
+    at_last = countdown(known["expiry"].values, quoted), layout.basis[last], fair
     return Origin(layout, natural, level, spread, *at_last, regime)
 
 

@@ -8,10 +8,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
+from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.inference.draws import natural_draws
 from bayesbasis.model.cards import read_card
 from bayesbasis.process.laws import DAYS_PER_YEAR, Law
-from bayesbasis.process.quadrature import Steps
+from bayesbasis.process.quadrature import ENDLESS, Steps
 
 Array = NDArray[Any]
 
@@ -22,7 +23,7 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     """Time in which the expected deviation halves, from every time to expiry.
 
     The smallest ``Δ`` with ``φ(τ → τ - Δ) = 1/2``, found by bisection to the last bit; infinite
-    where expiry comes first.
+    where expiry comes first. That of perpetuals is the same everywhere.
 
     Parameters
     ----------
@@ -51,7 +52,8 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     natural = natural_draws(spec, posterior)
     days = DAYS_PER_YEAR * halving_time(spec.law, natural, start)
     # A law may have no parameters, and then every draw agrees.
-    days = np.broadcast_to(days, (*natural["noise"].shape, len(start)))
+    days = np.broadcast_to(days, (*natural["noise"].shape, len(start))).copy()
+    days = _without_expiry(fit, natural, days)
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     return xr.Dataset(
         {
@@ -68,6 +70,19 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
             "tau": ("tau", start, {"units": "year", "long_name": "time to expiry"}),
         },
     )
+
+
+def _without_expiry(fit: xr.DataTree, natural: Mapping[str, Array], days: Array) -> Array:
+    """Put in the half-lives of perpetuals, to which time to expiry is nothing."""
+    panel = fit["constant_data"].to_dataset()
+    endless = families(panel)[is_perpetual(panel)]
+    if endless.size:
+        own = fit["posterior"]["noise"]["underlying"].values.astype(str)
+        # Where all share one value, only a panel of nothing but perpetuals has no expiry.
+        all_in_one = len(own) == 1 and is_perpetual(panel).all()
+        groups = np.isin(own, endless) | all_in_one
+        days[:, groups] = natural["half_life"][:, groups, None]
+    return days
 
 
 def halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:
@@ -87,14 +102,17 @@ def halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:
     ndarray, shape (draw, group, tau)
         Years; infinite where expiry comes first.
     """
+    endless = start >= ENDLESS
+    # No half-life is as long as that; a perpetual may take it.
+    start = start + ENDLESS * endless
     own = {name: natural[name][..., None] for name in law.parameters}
     shape = np.broadcast_shapes(start.shape, *(value.shape for value in own.values()))
-    low, high = np.zeros(shape), np.broadcast_to(start, shape)
+    low, high = np.zeros(shape), np.broadcast_to(start - ENDLESS * endless, shape)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         slow = decay(law, own, start, middle) > 0.5
         low, high = np.where(slow, middle, low), np.where(slow, high, middle)
-    at_expiry = decay(law, own, start, np.broadcast_to(start, shape))
+    at_expiry = decay(law, own, start, np.broadcast_to(start - ENDLESS * endless, shape))
     return np.where(at_expiry > 0.5, np.inf, 0.5 * (low + high))
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayesbasis.data.panel import instant, known_at
+from bayesbasis.data.panel import countdown, instant, is_perpetual, known_at, lives
 from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.leg import with_spot
 from bayesbasis.forecast.origin import Origin, states_at
@@ -24,7 +24,8 @@ from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.equilibria import Quotes, fair_basis, is_constant
+from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes, fair_basis, is_constant
+from bayesbasis.process.quadrature import ENDLESS
 from bayesbasis.process.simulation import simulate_deviations
 
 Array = NDArray[Any]
@@ -61,9 +62,10 @@ def forecast(
         Instant of the forecast, UTC; by default that of the last quote. States, and the carry of
         the contracts, rest on quotes at or before it alone.
     contracts : sequence of str, optional
-        By default every contract quoted at or before the origin that expires after it.
+        By default every contract quoted at or before the origin that expires after it, and every
+        perpetual quoted in the 30 days before.
     horizon : str or numpy.timedelta64, optional
-        How far to go, for instance ``"30D"``; by default to expiry.
+        How far to go, for instance ``"30D"``; by default to expiry. Perpetuals alone need one.
     times : array-like of datetime64, optional
         Instants to forecast instead of the panel's own rhythm, UTC; steps are exact whatever their
         length.
@@ -97,9 +99,10 @@ def forecast(
         given its regime. Without step: ``carry`` (per year), the parameters of the law and the
         ``tail``, infinite if Gaussian. With spot: ``spot`` and ``spot_scale``, the scale of its log
         move into a step given the regime. Where the fair curve moves with spot or covariates:
-        ``equilibrium``, its path; where it reads spot, ``level`` (log units) instead of carry and
-        no spot leg. Coords ``time`` and ``tau`` (contract, step). Step 0 is the origin, the last
-        step of a contract its expiry; after it values are missing (regime -1).
+        or a perpetual is among them: ``equilibrium``, its path; where it reads spot, ``level`` (log
+        units) instead of carry and no spot leg. Coords ``time`` and ``tau`` (contract, step), which
+        is missing for perpetuals. Step 0 is the origin, the last step of a contract its expiry;
+        after it values are missing (regime -1).
 
     Raises
     ------
@@ -224,12 +227,14 @@ def live_contracts(
 ) -> Array:
     """Positions of the contracts to forecast."""
     names = known["contract"].values.astype(str)
-    alive = known["expiry"].values > start
+    alive = lives(known, start)
     if contracts is None:
         if not alive.any():
+            dated = known["expiry"].values[~is_perpetual(known)]
+            when = f"expires at {dated.max():.19}" if dated.size else "quote is over 30 days old"
             raise ValueError(
-                f"no contract is live at {start:.19}: the last expires at "
-                f"{known['expiry'].values.max():.19}. Take an earlier origin or a newer panel."
+                f"no contract is live at {start:.19}: the last {when}. "
+                "Take an earlier origin or a newer panel."
             )
         return np.flatnonzero(alive)
     bad = [name for name in contracts if name not in names[alive]]
@@ -244,14 +249,21 @@ def live_contracts(
 def end_of(
     known: xr.Dataset, live: Array, start: np.datetime64, horizon: str | np.timedelta64 | None
 ) -> np.datetime64:
-    """Last instant of a forecast: the last expiry, or the horizon if that comes first."""
-    last = known["expiry"].values[live].max().astype("datetime64[ns]")
+    """Last instant of a forecast: the last expiry, or the horizon if that comes first.
+
+    With perpetuals it is the horizon, which they need unless something else expires.
+    """
+    endless = is_perpetual(known)[live]
     if horizon is None:
-        return last
+        if endless.all():
+            raise ValueError("a perpetual has no expiry to go to; give a horizon such as '30D'")
+        return known["expiry"].values[live][~endless].max().astype("datetime64[ns]")
     length = pd.Timedelta(horizon).to_timedelta64()
     if length <= np.timedelta64(0, "ns"):
         raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
-    return min(last, start + length)
+    if endless.any():
+        return start + length
+    return min(known["expiry"].values[live].max().astype("datetime64[ns]"), start + length)
 
 
 def _simulate(
@@ -267,7 +279,7 @@ def _simulate(
     layout, quantity = state.layout, spec.equilibrium.quantity
     inputs = filter_inputs(spec, state.natural, np)
     draws = len(inputs["noise"])
-    tau = _tau(known, live, times)
+    tau = _countdown(known, live, times)
     arrays = {
         "basis": np.full((draws, *tau.shape), np.nan),
         "deviation": np.full((draws, *tau.shape), np.nan),
@@ -279,7 +291,7 @@ def _simulate(
     pushed = drive.before_steps(spec.drivers.speed, tau)
     arrays |= law_parameters(spec, state.natural, own, pushed[:, :, 0], np)
     arrays["tail"] = inputs["tail"][:, own]
-    if not is_constant(spec.equilibrium):
+    if not is_constant(spec.equilibrium) or is_perpetual(known)[live].any():
         arrays["equilibrium"] = np.full((draws, *tau.shape), np.nan)
     if spec.equilibrium.reads_spot:
         spot = spot_paths(spec, layout, known, times, draws, rng)
@@ -313,7 +325,8 @@ def _simulate(
         contract = np.broadcast_to(live[members, None], tau[members].shape)
         log_spot = spot[u][:, None] if spec.equilibrium.reads_spot else np.zeros(1)
         read = log_spot, carried[:, members], observed[:, members]
-        quotes = Quotes(tau[members], contract, np.array([[group]]), *read)
+        span = np.where(tau[members] >= ENDLESS, PREMIUM_SPAN, tau[members])
+        quotes = Quotes(span, contract, np.array([[group]]), *read)
         fair = fair_basis(spec.equilibrium, state.natural, quotes, np)
         if "equilibrium" in arrays:
             arrays["equilibrium"][:, members] = fair
@@ -327,18 +340,18 @@ def _simulate(
     return arrays
 
 
-def _tau(known: xr.Dataset, live: Array, times: Array) -> Array:
+def _countdown(known: xr.Dataset, live: Array, times: Array) -> Array:
     """Time to expiry on the grid, shape (contract, step); missing after expiry."""
-    expiry = known["expiry"].values[live].astype("datetime64[ns]")
-    left = (expiry[:, None] - times).astype(np.int64) / _YEAR_NS
+    left = countdown(known["expiry"].values[live, None], times)
     return np.where(left >= 0, left, np.nan)
 
 
 def _dataset(
     known: xr.Dataset, live: Array, times: Array, posterior: xr.Dataset, arrays: dict[str, Array]
 ) -> xr.Dataset:
-    tau = _tau(known, live, times)
+    tau = _countdown(known, live, times)
     stamps = np.where(np.isnan(tau), np.datetime64("NaT", "ns"), times)
+    tau = np.where(tau >= ENDLESS, np.nan, tau)
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     named = {
         "basis": ("log basis as quoted", "1"),

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.data.panel import families
 from bayesbasis.model.hierarchy import between_prior, is_of_market, parameter_names, scales
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
@@ -37,8 +38,11 @@ def align(
     posterior, aligned = fit["posterior"].to_dataset(), dict(natural)
     above = {dim: layout.coords[dim] for dim in ("venue", "kind")}
     wanted = {"underlying": layout.underlyings} | above
+    fitted = fit["constant_data"].to_dataset()
+    members = {dim: fitted[dim].values.astype(str) for dim in above}
+    members |= {"underlying": families(fitted)}
     for dim, names in wanted.items():
-        known = sorted(set(fit["constant_data"].to_dataset()[dim].values.astype(str)))
+        known = sorted(set(members[dim]))
         rows = np.array([known.index(name) if name in known else -1 for name in names])
         if dim == "underlying" and spec.pooling.underlyings and (rows < 0).any():
             aligned |= _strange_parameters(spec, natural, rows, rng)

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bayesbasis.data.panel import known_at, panel_hash
+from bayesbasis.data.panel import countdown, known_at, panel_hash
 from bayesbasis.forecast.calendar import grid
 from bayesbasis.forecast.intervals import bands
 from bayesbasis.forecast.origin import Origin, path_groups
@@ -24,8 +24,6 @@ from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.regimes import stationary
 
 Array = NDArray[Any]
-
-_YEAR_NS = 365 * 86_400 * 10**9
 
 
 def prior_bands(
@@ -108,7 +106,6 @@ def _before_any_quote(
         rates = np.ascontiguousarray(inputs["rates"][:, group])
         cumulative = np.cumsum([stationary(own) for own in rates], axis=-1)
         regime[:, path] = (rng.random(len(rates))[:, None] > cumulative[:, :-1]).sum(-1)
-    left = known["expiry"].values.astype("datetime64[ns]") - start
     unseen = np.zeros((len(regime), known.sizes["contract"]))
     owner = layout.contract_underlying if layout.levels.underlyings else 0
     return Origin(
@@ -116,7 +113,7 @@ def _before_any_quote(
         natural=natural,
         level=unseen,
         spread=unseen + np.atleast_2d(inputs["noise"][:, owner].T).T,
-        tau=left.astype(np.int64) / _YEAR_NS + SETTLED,
+        tau=countdown(known["expiry"].values, start) + SETTLED,
         basis=np.full(known.sizes["contract"], np.nan),
         fair=unseen,
         regime=regime,

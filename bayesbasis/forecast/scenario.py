@@ -97,7 +97,7 @@ def future(
             f"the scenario gives {', '.join(strange)}, which the card does not read; "
             f"it reads {', '.join(raw) or 'no covariate'}"
         )
-    owner = np.array(layout.underlyings)[layout.contract_underlying[live]]
+    owner = known["underlying"].values.astype(str)[live]
     values, last = {}, {}
     for name in raw:
         mean, sd = (0.0, 1.0) if name not in names else (x[0] for x in standards(fitted, (name,)))

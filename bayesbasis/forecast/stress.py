@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from bayesbasis.forecast.calendar import counted
 from bayesbasis.forecast.passage import decays, own_parameters
 from bayesbasis.model.cards import read_card
 
@@ -33,9 +34,9 @@ def shock(paths: xr.Dataset, by: float) -> xr.Dataset:
     law = read_card(paths.attrs["card"]).law
     dims = ("chain", "draw", "contract", "step")
     sizes = tuple(paths.sizes[dim] for dim in dims)
-    moved = np.zeros(sizes)
+    moved, timed = np.zeros(sizes), counted(paths)
     for contract in range(paths.sizes["contract"]):
-        one = paths.isel(contract=contract)
+        one = timed.isel(contract=contract)
         live = np.flatnonzero(np.isfinite(one["tau"].values))
         phi = decays(law, own_parameters(law, one), one["tau"].values[live], sizes[0] * sizes[1])
         left = by * np.cumprod(phi, axis=1).reshape(*sizes[:2], len(live))

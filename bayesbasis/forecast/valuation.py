@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from bayesbasis.data.panel import instant, known_at
+from bayesbasis.data.panel import instant, known_at, lives
 from bayesbasis.forecast.origin import Origin, path_groups, states_at
 from bayesbasis.inference.draws import transitions
 from bayesbasis.inference.states import thin
@@ -17,7 +17,9 @@ from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.equilibria import PREMIUM_SPAN
 from bayesbasis.process.filter import SETTLED
+from bayesbasis.process.quadrature import ENDLESS
 from bayesbasis.process.regimes import stationary
 
 Array = NDArray[Any]
@@ -80,7 +82,7 @@ def mispricing(
     quotes = fit["constant_data"].to_dataset() if panel is None else panel
     start = quotes["time"].values.max().astype("datetime64[ns]") if at is None else instant(at)
     known = known_at(quotes, start)
-    live = np.flatnonzero(known["expiry"].values > start)
+    live = np.flatnonzero(lives(known, start))
     if not live.size:
         raise ValueError(f"no contract is live at {start:.19}: take an earlier instant")
     posterior = fit["posterior"].to_dataset()
@@ -125,13 +127,15 @@ def _dataset(
     sizes = posterior.sizes["chain"], posterior.sizes["draw"], len(live)
     dims = ("chain", "draw", "contract")
     score, tau = found["z_score"], state.tau[live]
+    span = np.where(tau >= ENDLESS, PREMIUM_SPAN, tau)
+    tau = np.where(tau >= ENDLESS, np.nan, tau)
     order = np.argsort(np.argsort(-np.median(score, axis=0), kind="stable"))
     richest = np.bincount(score.argmax(1), minlength=len(live)) / len(score)
     said = {
         "deviation": (dims, found["deviation"].reshape(sizes), "quote above fair basis", "1"),
         "annualised": (
             dims,
-            (found["deviation"] / tau).reshape(sizes),
+            (found["deviation"] / span).reshape(sizes),
             "quote above fair basis, per year",
             "1/year",
         ),

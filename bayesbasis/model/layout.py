@@ -7,12 +7,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.levels import Levels, Members
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.equilibria import Quotes
+from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes
 from bayesbasis.process.filter import SETTLED, Schedule
-from bayesbasis.process.quadrature import Steps, split_by_stiffness
+from bayesbasis.process.quadrature import ENDLESS, Steps, split_by_stiffness
 
 Array = NDArray[Any]
 
@@ -33,7 +34,8 @@ class Layout:
     coords : dict
         Labels of ``contract``, ``underlying``, ``venue``, ``kind`` and the regimes.
     underlyings : list of str
-        Names of the underlyings, in the order of their indices.
+        Names of the underlyings, in the order of their indices; the perpetuals of one count as
+        another, see `bayesbasis.data.panel.families`.
     contract_underlying, contract_venue, contract_kind : ndarray of int64, shape (contract,)
         Where each contract belongs.
     contract_path : ndarray of int64, shape (contract,)
@@ -41,7 +43,8 @@ class Layout:
     order : ndarray of int64, shape (contract + obs,)
         Position in the panel of each quote in order of events; -1 for the unseen ones.
     basis, tau : ndarray, shape (contract + obs,)
-        In order of events; zero for the unseen ones, whose fair basis is that of expiry.
+        In order of events; zero for the unseen ones, whose fair basis is that of expiry. ``tau`` is
+        what carry is earned over: of a perpetual, `PREMIUM_SPAN`.
     log_spot : ndarray, shape (contract + obs,)
         Logarithm of spot over its reference, in order of events; zero for the unseen ones.
     observed : ndarray, shape (contract + obs,)
@@ -112,7 +115,7 @@ class Layout:
 
 def spot_reference(panel: xr.Dataset) -> dict[str, float]:
     """Mean logarithm of spot over the quotes of every underlying of a panel."""
-    owner = panel["underlying"].values.astype(str)[panel["contract_index"].values]
+    owner = families(panel)[panel["contract_index"].values]
     log_spot = np.log(panel["spot"].values)
     return {str(name): float(log_spot[owner == name].mean()) for name in np.unique(owner)}
 
@@ -138,14 +141,15 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     ------
     ValueError
         If no contract has a second quote, so that there is no move to learn from; if a covariate
-        is missing.
+        is missing; if there are perpetuals under a law that only expiry drives.
     """
+    _refuse_bridges(spec, panel)
     if panel.sizes["obs"] == panel.sizes["contract"]:
         raise ValueError(
             f"none of the {panel.sizes['contract']} contracts has a second quote, so there is no "
             "move to learn from; give a panel with at least two quotes of some contract"
         )
-    underlyings, contract_underlying = _labels(panel["underlying"].values)
+    underlyings, contract_underlying = _labels(families(panel))
     venues, contract_venue = _labels(panel["venue"].values)
     kinds, contract_kind = _labels(panel["kind"].values)
     pooled = spec.pooling.underlyings and len(underlyings) > 1
@@ -163,7 +167,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     time, underlying, path = (x[order] for x in (time, underlying, path))
     unseen = panel.sizes["contract"]
     contract = np.concatenate([np.arange(unseen), contract[order]])
-    basis, tau = (_after_unseen(panel[name].values[order], unseen) for name in ("basis", "tau"))
+    basis = _after_unseen(panel["basis"].values[order], unseen)
+    left = _after_unseen(panel["tau"].values[order], unseen)
+    tau = np.where(np.isnan(left), PREMIUM_SPAN, left)
     fitted = panel if fitted is None else fitted
     log_spot = _log_spot(panel, fitted, underlyings)
     drives = {role: standardised(panel, fitted, names) for role, names in columns(spec).items()}
@@ -179,7 +185,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         chain, clock = _clock(path[start], chain, event_drive)
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
     speed = _after_unseen(drives["speed"][order], unseen)
-    step, moves, move_group, move_drive = _moves(previous, tau, group, speed)
+    before, after = _spans(previous, left, _after_unseen(time, unseen))
+    step, moves, move_group, move_drive = _moves(previous, before, after, group, speed)
     schedule = Schedule(
         previous=previous,
         step=step,
@@ -220,6 +227,16 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     )
 
 
+def _refuse_bridges(spec: Spec, panel: xr.Dataset) -> None:
+    endless = is_perpetual(panel)
+    if endless.any() and "half_life" not in spec.law.parameters:
+        raise ValueError(
+            f"the panel holds perpetuals, {panel['contract'].values[endless][0]} the first, and "
+            f"the law {spec.law.name} has no half-life: nothing but expiry closes a deviation. "
+            "Choose one that has, such as anchored"
+        )
+
+
 def _paths(spec: Spec, contract_underlying: Array, contract_venue: Array) -> Array:
     """Path of regimes of every contract."""
     owners = {"underlying": contract_underlying, "venue": contract_venue}
@@ -229,7 +246,7 @@ def _paths(spec: Spec, contract_underlying: Array, contract_venue: Array) -> Arr
 def _log_spot(panel: xr.Dataset, fitted: xr.Dataset, underlyings: list[str]) -> Array:
     """Logarithm of spot over its reference; an underlying that was not fitted has its own."""
     reference = spot_reference(panel) | spot_reference(fitted)
-    owner = panel["underlying"].values.astype(str)[panel["contract_index"].values]
+    owner = families(panel)[panel["contract_index"].values]
     centre = np.array([reference[name] for name in underlyings])
     return np.log(panel["spot"].values) - centre[np.searchsorted(underlyings, owner)]
 
@@ -303,22 +320,34 @@ def _clock(path: Array, chain: Array, covariates: Array) -> tuple[Array, Clock]:
     return row.ravel(), Clock(distinct[:, 0].astype(np.int64), distinct[:, 1:])
 
 
+def _spans(previous: Array, tau: Array, time: Array) -> tuple[Array, Array]:
+    """Time to expiry before and after the move into every quote that was seen, as `Steps` has it.
+
+    A move from a quote that nobody saw took `SETTLED` years.
+    """
+    scored = np.flatnonzero(previous >= 0)
+    unseen = previous[previous[scored]] < 0
+    endless = np.isnan(tau[scored])
+    after = np.where(endless, ENDLESS, tau[scored])
+    passed = (time[scored] - time[previous[scored]]) / _YEAR_NS
+    before = np.where(endless, ENDLESS + passed, tau[previous[scored]])
+    return np.where(unseen, after + SETTLED, before), after
+
+
 def _moves(
-    previous: Array, tau: Array, group: Array, speed: Array
+    previous: Array, before: Array, after: Array, group: Array, speed: Array
 ) -> tuple[Array, tuple[Steps, Steps], tuple[Array, Array], tuple[Array, Array]]:
     """Distinct moves of each parameter group, the easy ones first; and every quote's row."""
     scored = previous >= 0
-    before = tau[previous[scored]]
-    unseen = before == 0
-    before = np.where(unseen, tau[scored] + SETTLED, before)
+    unseen = previous[previous[scored]] < 0
     # Nobody saw where a first move started: it is driven as it ended.
     drive = np.where(unseen[:, None], speed[scored], speed[previous[scored]])
-    pairs = np.stack([group[scored], before, tau[scored], *drive.T])
+    pairs = np.stack([group[scored], before, after, *drive.T])
     distinct, row = np.unique(pairs, axis=1, return_inverse=True)
     owner, start, end = distinct[0].astype(np.int64), distinct[1], distinct[2]
     hard = ~split_by_stiffness(start, end)
     rank = np.argsort(np.argsort(hard, kind="stable"), kind="stable")
-    step = np.full(len(tau), -1)
+    step = np.full(len(previous), -1)
     step[scored] = rank[row.ravel()]
     moves = Steps.between(start[~hard], end[~hard]), Steps.between(start[hard], end[hard])
     driven = distinct[3:].T

@@ -12,6 +12,9 @@ from bayesbasis.process.laws import rate
 
 _PER_CENT = 0.01
 
+PREMIUM_SPAN = 8.0 / 8760.0
+"""Years over which the carry of a perpetual makes its premium: 8 hours, as funding is quoted."""
+
 
 class Quotes(NamedTuple):
     """What a curve reads of quotes, or of points of a path; arrays broadcast against each other.
@@ -19,7 +22,7 @@ class Quotes(NamedTuple):
     Parameters
     ----------
     tau : array, shape (..., n)
-        Time to expiry in years.
+        Time to expiry in years; of a perpetual, `PREMIUM_SPAN`.
     contract : array of int, shape (n,)
         Contract of every quote.
     group : array of int, shape (n,), or slice
@@ -107,6 +110,9 @@ class CostOfCarry:
     where the carry ``c_j`` of contract ``j``, in % a year, is drawn from those of its underlying
     and venue; ``x`` are covariates at the time of the quote, ``β`` their coefficients, pooled over
     underlyings, and ``r`` is carry that is observed.
+
+    A perpetual is held as if for 8 hours at a time, which is how its funding is quoted: its
+    equilibrium premium is ``c · 8 h``, so that 1 bp is a carry of 10.95 % a year.
 
     Parameters
     ----------

@@ -6,6 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+REFERENCE_TAU = 30.0 / 365.0
+"""Time to expiry, in years, at which volatilities are quoted."""
+
+ENDLESS = 1000.0
+"""From so many years to expiry on there is none: a perpetual."""
+
 # The stiffest integrand that laws must resolve to 1e-9: a half-life of one day (rate per year)
 # and the power 2γ + 1 at γ = 5, η = -1/2 (ln u adds one).
 _FASTEST_RATE = np.log(2.0) * 365.0
@@ -22,6 +28,11 @@ class Steps:
 
     All times are in years. The fields are what laws need, computed once from the data so that
     no logarithm of a constant is taken while sampling.
+
+    A perpetual has no time to expiry. Its moves run from ``ENDLESS + Δ`` to `ENDLESS`, and are
+    described as of a contract for which time passes but expiry does not come closer: it stays 30
+    days away, where volatilities are quoted. Every law that has a half-life is Ornstein-Uhlenbeck
+    there, exactly.
 
     Parameters
     ----------
@@ -76,20 +87,23 @@ class Steps:
         )
         _check_times(start, end)
         nodes, weights = _grid(start, np.where(end > 0, end, start / 2))
+        still = (end >= ENDLESS)[:, None]
         return replace(
             cls.without_grid(start, end),
             node_elapsed=nodes - end[:, None],
-            node_log_tau=np.log(nodes),
+            node_log_tau=np.where(still, np.log(REFERENCE_TAU), np.log(nodes)),
             weights=np.where(end[:, None] > 0, weights, 0.0),
         )
 
     @classmethod
     def without_grid(cls, start: NDArray[Any], end: NDArray[Any]) -> "Steps":
         """Describe moves whose variance nobody asks for; arrays of any one shape."""
+        elapsed, still = start - end, end >= ENDLESS
+        start, end = (np.where(still, REFERENCE_TAU, tau) for tau in (start, end))
         with np.errstate(divide="ignore"):
             log_end = np.log(end)
         none = np.zeros((*np.shape(end), 1))
-        return cls(start, end, start - end, log_end - np.log(start), log_end, none, none, none)
+        return cls(start, end, elapsed, log_end - np.log(start), log_end, none, none, none)
 
 
 def split_by_stiffness(start: NDArray[Any], end: NDArray[Any]) -> NDArray[np.bool_]:

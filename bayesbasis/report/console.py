@@ -59,13 +59,14 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
         title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; days and half-life in days\n"
-            f"band: {prob:.0%} of forecasts, 7 days before expiry; regime 1: calmest"
+            f"band: {prob:.0%} of forecasts, 7 days before expiry (of a perpetual: ahead); "
+            "regime 1: calmest"
         ),
     )
     for row in live.to_dict("records"):
         view.add_row(
             row["contract"],
-            f"{row['days']:.1f}",
+            _days(row["days"]),
             f"{row['basis']:.1f}",
             f"{row['fair']:.1f}",
             f"{row['lower']:.1f} to {row['upper']:.1f}" if np.isfinite(row["lower"]) else "",
@@ -102,7 +103,7 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
     for row in table.to_dict("records"):
         view.add_row(
             row["contract"],
-            f"{row['days']:.1f}",
+            _days(row["days"]),
             f"{row['basis']:.1f}",
             f"{row['fair']:.1f}",
             f"{row['lower']:.1f} to {row['upper']:.1f}",
@@ -111,6 +112,10 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['regime']} ({row['probability']:.0%})",
         )
     return view
+
+
+def _days(days: float) -> str:
+    return "none" if np.isnan(days) else f"{days:.1f}"
 
 
 def _by_contract(columns: Sequence[str], *, title: str, caption: str) -> Table:

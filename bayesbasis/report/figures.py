@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from bayesbasis.data.panel import families
 from bayesbasis.report.style import (
     BASIS_POINTS,
     BLUE,
@@ -80,16 +81,17 @@ def plot_bands(
         )
     if bands.sizes["contract"] == 0:
         raise ValueError("the bands hold no contract: forecast at least one live contract")
+    if x == "tau" and np.isnat(bands["expiry"].values).any():
+        raise ValueError('perpetuals have no time to expiry to draw along: give x="time"')
     figure, axes = small_multiples(bands.sizes["contract"])
     for index, ax in enumerate(axes):
         one = bands.isel(contract=index)
-        one = one.isel(step=np.flatnonzero(np.isfinite(one["tau"].values)))
+        one = one.isel(step=np.flatnonzero(~np.isnat(one["time"].values)))
         draw_bands(ax, one, x)
         if panel is not None:
             draw_quotes(ax, one, panel, x, history)
         _draw_horizontal(ax, x)
-        days = one["tau"].values[0] * DAYS_PER_YEAR
-        panel_title(ax, f"{one['contract'].item()}, {days:.0f} days left")
+        panel_title(ax, f"{one['contract'].item()}, {_left(one)}")
     label(
         figure, axes, x="days to expiry" if x == "tau" else "", y=f"{bands.attrs['variable']} (bp)"
     )
@@ -206,6 +208,11 @@ def _draw_horizontal(ax: Axes, x: Horizontal) -> None:
         ax.set_xlim(max(ax.get_xlim()), 0)
 
 
+def _left(one: xr.Dataset) -> str:
+    days = one["tau"].values[0] * DAYS_PER_YEAR
+    return "perpetual" if np.isnan(days) else f"{days:.0f} days left"
+
+
 def _along(time: np.ndarray, tau: np.ndarray, x: Horizontal) -> np.ndarray:
     return time if x == "time" else tau * DAYS_PER_YEAR
 
@@ -215,11 +222,12 @@ def _bands_headline(bands: xr.Dataset) -> str:
     count = bands.sizes["contract"]
     contracts = "the live contract" if count == 1 else f"{count} live contracts"
     variable = bands.attrs["variable"].capitalize()
-    return f"{variable} of {contracts}, to expiry, as seen on {origin.replace('T', ' ')} UTC"
+    ends = "" if np.isnat(bands["expiry"].values).all() else ", to expiry"
+    return f"{variable} of {contracts}{ends}, as seen on {origin.replace('T', ' ')} UTC"
 
 
 def _draw_contracts(ax: Axes, panel: xr.Dataset, underlying: str) -> None:
-    contracts = np.flatnonzero(panel["underlying"].values == underlying)
+    contracts = np.flatnonzero(families(panel) == underlying)
     contracts = contracts[np.argsort(panel["expiry"].values[contracts], kind="stable")]
     width = 0.9 if contracts.size <= 20 else 0.6
     for contract, shade in zip(contracts, itertools.cycle(SHADES), strict=False):

@@ -30,6 +30,8 @@ from bayesbasis.report.versus import comparison_section
 from bayesbasis.trade.book import trade_table
 from bayesbasis.trade.risk import risk_table
 
+_DAY = np.timedelta64(1, "D")
+
 if TYPE_CHECKING:
     from bayesbasis.evaluate.comparison import Comparison
 
@@ -154,7 +156,10 @@ def _headline(
     rows = []
     for index, name in enumerate(bands["contract"].values.astype(str)):
         tau = bands["tau"].values[index]
-        week = np.nanargmin(np.abs(tau - max(tau[0] - 7 / 365, 0.0)))
+        ahead = (bands["time"].values[index] - bands["time"].values[index, 0]) / _DAY
+        # A week before expiry; of a perpetual, a week from now.
+        away = ahead - 7.0 if np.isnan(tau[0]) else 365 * (tau - max(tau[0] - 7 / 365, 0.0))
+        week = np.nanargmin(np.abs(away))
         low, high = widest.isel(contract=index, step=week).values * BASIS_POINTS
         row: dict[str, object] = {
             "contract": name,

@@ -50,7 +50,7 @@ def picture_bands(one: xr.Dataset, panel: xr.Dataset | None) -> Figure:
         Quotes.
     """
     figure, ax = _one()
-    one = one.isel(step=np.flatnonzero(np.isfinite(one["tau"].values)))
+    one = one.isel(step=np.flatnonzero(~np.isnat(one["time"].values)))
     draw_bands(ax, one, "time")
     if panel is not None:
         draw_quotes(ax, one, panel, "time", None)
@@ -158,8 +158,8 @@ def picture_convergence(found: xr.Dataset) -> Figure:
     figure, ax = _one()
     for row, name in enumerate(found["contract"].values.astype(str)[: len(LINES)]):
         one = found.isel(contract=row)
-        live = np.isfinite(one["tau"].values)
-        days = 365 * (one["tau"].values[0] - one["tau"].values[live])
+        live = ~np.isnat(one["time"].values)
+        days = (one["time"].values[live] - one["time"].values[0]) / np.timedelta64(1, "D")
         ax.plot(days, one["converged"].values[live], color=LINES[row], lw=1.6, label=_literal(name))
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -56,12 +56,14 @@ def bands_section(bands: xr.Dataset, panel: xr.Dataset | None) -> Section:
     for row in range(count):
         one = bands.isel(contract=row)
         days = one["tau"].values[0] * DAYS_PER_YEAR
+        title, until = f"{days:.0f} days to expiry", f" to its expiry in {days:.0f} days"
+        if np.isnan(days):
+            title, until = "perpetual", ""
         shown.append(
             Picture(
                 pictures.picture_bands(one, panel),
-                f"{names[row]}, {days:.0f} days to expiry",
-                f"{levels} bands of the basis of {names[row]} to its expiry in {days:.0f} days; "
-                + _ends(one),
+                f"{names[row]}, {title}",
+                f"{levels} bands of the basis of {names[row]}{until}; " + _ends(one),
             )
         )
     left = len(names) - count
@@ -74,7 +76,7 @@ def bands_section(bands: xr.Dataset, panel: xr.Dataset | None) -> Section:
 
 
 def _ends(one: xr.Dataset) -> str:
-    live = np.flatnonzero(np.isfinite(one["tau"].values))
+    live = np.flatnonzero(~np.isnat(one["time"].values))
     middle = live[len(live) // 2]
     widest = one["interval"].sel(prob=one["prob"].values.max()).isel(step=middle).values
     low, high = BASIS_POINTS * widest

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesbasis.data.panel import families
 from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR
 
 
@@ -37,10 +38,10 @@ def live_table(
     -------
     pd.DataFrame
         A row a contract, in the order of `bands`: ``underlying``, ``contract``, ``days`` to
-        expiry, ``basis``, ``fair``, ``lower`` and ``upper`` in bp (the last two NaN for a contract
-        that is nearer to expiry than `days_left`), ``half_life`` in days (posterior median at the
-        nearest ``tau``, infinite where expiry comes first), ``regime``, the most probable one, and
-        its ``probability``.
+        expiry (NaN of a perpetual), ``basis``, ``fair``, ``lower`` and ``upper`` in bp (the last
+        two NaN for a contract nearer to expiry than `days_left`; of a perpetual, that many days
+        from the origin), ``half_life`` in days (posterior median at the nearest ``tau``, infinite
+        where expiry comes first), ``regime``, the most probable one, and its ``probability``.
 
     Raises
     ------
@@ -54,19 +55,19 @@ def live_table(
     rows = []
     for index in range(bands.sizes["contract"]):
         one = bands.isel(contract=index)
-        underlying, tau = str(one["underlying"].item()), float(one["tau"].values[0])
+        family, tau = str(families(one).item()), float(one["tau"].values[0])
         lower, upper = _band_at(one, prob, days_left / DAYS_PER_YEAR)
-        regime, probability = _likeliest_regime(states, underlying, origin)
+        regime, probability = _likeliest_regime(states, family, origin)
         rows.append(
             {
-                "underlying": underlying,
+                "underlying": str(one["underlying"].item()),
                 "contract": str(one["contract"].item()),
                 "days": tau * DAYS_PER_YEAR,
                 "basis": _last_basis(panel, one["contract"].item(), origin),
                 "fair": float(one["equilibrium"].values[0]) * BASIS_POINTS,
                 "lower": lower,
                 "upper": upper,
-                "half_life": _half_life_at(half_lives, underlying, tau),
+                "half_life": _half_life_at(half_lives, family, tau),
                 "regime": regime,
                 "probability": probability,
             }
@@ -85,10 +86,11 @@ def bands_table(bands: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        ``contract``, ``time`` (UTC), ``days`` to expiry; in bp ``median``, ``mean``, the fair
+        ``contract``, ``time`` (UTC), ``days`` to expiry (NaN of a perpetual); in bp ``median``,
+        ``mean``, the fair
         basis ``equilibrium``, and for each probability ``lower_90``, ``upper_90`` and so on.
     """
-    alive = np.isfinite(bands["tau"].transpose("contract", "step").values)
+    alive = ~np.isnat(bands["time"].transpose("contract", "step").values)
     contract, _ = np.nonzero(alive)
 
     def column(values: xr.DataArray) -> np.ndarray:
@@ -177,11 +179,17 @@ def _last_basis(panel: xr.Dataset, contract: str, origin: np.datetime64) -> floa
 
 
 def _band_at(one: xr.Dataset, prob: float, tau: float) -> tuple[float, float]:
-    alive = np.isfinite(one["tau"].values)
+    alive = ~np.isnat(one["time"].values)
     interval = one["interval"].sel(prob=prob, method="nearest").transpose("step", "bound")
-    left = one["tau"].values[alive][::-1]
+    if np.isnat(one["expiry"].values):
+        days = (one["time"].values[alive] - one["time"].values[0]) / np.timedelta64(1, "D")
+        left, tau = -days[::-1] / DAYS_PER_YEAR, -tau
+    else:
+        left = one["tau"].values[alive][::-1]
     lower, upper = (
-        np.interp(tau, left, interval.sel(bound=bound).values[alive][::-1], right=np.nan)
+        np.interp(
+            tau, left, interval.sel(bound=bound).values[alive][::-1], left=np.nan, right=np.nan
+        )
         for bound in ("lower", "upper")
     )
     return float(lower) * BASIS_POINTS, float(upper) * BASIS_POINTS
@@ -198,6 +206,8 @@ def _likeliest_regime(
     return int(latest["regime"].values[best]), float(latest.values[best])
 
 
-def _half_life_at(half_lives: xr.Dataset, underlying: str, tau: float) -> float:
-    draws = half_lives["half_life"].sel(underlying=underlying).sel(tau=tau, method="nearest")
+def _half_life_at(half_lives: xr.Dataset, family: str, tau: float) -> float:
+    own = half_lives["half_life"].sel(underlying=family)
+    # That of a perpetual is the same everywhere.
+    draws = own.isel(tau=0) if np.isnan(tau) else own.sel(tau=tau, method="nearest")
     return float(draws.median())

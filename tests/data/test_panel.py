@@ -9,8 +9,17 @@ import pytest
 import xarray as xr
 
 from bayesbasis.data.cleaning import Cleaning
-from bayesbasis.data.panel import known_at, make_panel, panel_hash
+from bayesbasis.data.panel import (
+    countdown,
+    families,
+    is_perpetual,
+    known_at,
+    lives,
+    make_panel,
+    panel_hash,
+)
 from bayesbasis.data.prices import PriceError, read_prices
+from bayesbasis.process.quadrature import ENDLESS
 
 SETTLEMENTS = {"B": "2024-03-29T08:00Z", "A": "2024-06-28T08:00Z", "C": "2024-03-29T08:00Z"}
 
@@ -128,19 +137,54 @@ def test_choices_are_obeyed(prices):
     assert make_panel(prices, Cleaning(min_rows=11))[0]["contract"].values.tolist() == ["C", "B"]
 
 
-def test_a_mixed_table_is_refused_for_its_first_perpetual(prices):
+def with_perpetual(prices):
+    """Contract A as a perpetual."""
     mixed = prices.assign(kind="dated").reset_index(drop=True)
-    mixed.loc[mixed["contract"] == "A", "kind"] = "perpetual"
-    row = int(np.flatnonzero(mixed["contract"] == "A")[0])
-    said = (
-        f"column 'kind', contract 'A', row {row} (counted from 0): a perpetual has no expiry to "
-        "converge to; the row holds "
-    )
-    remedy = "Keep the dated ones: prices[prices['kind'] == 'dated']."
-    with pytest.raises(PriceError, match=f"^{re.escape(said)}.* {re.escape(remedy)}$"):
-        make_panel(mixed)
-    dated = read_prices(mixed)
-    assert make_panel(dated[dated["kind"] == "dated"])[0].sizes["contract"] == 2
+    perpetual = mixed["contract"] == "A"
+    mixed.loc[perpetual, "kind"] = "perpetual"
+    return mixed.assign(expiry=mixed["expiry"].mask(perpetual))
+
+
+def test_perpetuals_stand_beside_dated_contracts_without_any_date(prices):
+    panel, audit = make_panel(with_perpetual(prices))
+    dated, _ = make_panel(prices)
+    endless = panel["contract"].values == "A"
+    assert np.isnat(panel["expiry"].values).tolist() == endless.tolist()
+    own = endless[panel["contract_index"].values]
+    assert np.isnan(panel["tau"].values[own]).all()
+    assert (panel["tau"].values[~own] > 0).all()
+    assert own.sum() == (dated["contract"].values == "A")[dated["contract_index"].values].sum()
+    assert audit.attrs["rows_in"] == len(prices)
+    assert is_perpetual(panel).tolist() == endless.tolist()
+    named = panel["underlying"].values[endless][0]
+    assert families(panel)[endless].tolist() == [f"{named} perpetual"]
+    assert (families(panel)[~endless] == panel["underlying"].values[~endless]).all()
+
+
+def test_perpetuals_come_after_the_dated_contracts_of_their_market(prices):
+    home = prices.assign(underlying="BTC", venue="x")
+    panel, _ = make_panel(with_perpetual(home))
+    assert panel["contract"].values[-1] == "A"
+    assert panel_hash(panel) == panel_hash(make_panel(with_perpetual(home))[0])
+    assert panel_hash(panel) != panel_hash(make_panel(home)[0])
+
+
+def test_a_countdown_goes_down_in_years_with_or_without_an_expiry(prices):
+    time = np.array(["2024-01-01", "2024-01-11"], "datetime64[ns]")
+    dated = countdown(np.datetime64("2024-03-01", "ns"), time)
+    endless = countdown(np.datetime64("NaT", "ns"), time)
+    assert dated.tolist() == [60 / 365, 50 / 365]
+    np.testing.assert_allclose(np.diff(endless), -10 / 365, rtol=1e-9)
+    assert (endless > ENDLESS).all()
+
+
+def test_a_perpetual_lives_while_it_is_quoted(prices):
+    panel, _ = make_panel(with_perpetual(prices))
+    endless = np.flatnonzero(is_perpetual(panel))[0]
+    last = panel["time"].values[panel["contract_index"].values == endless].max()
+    day = np.timedelta64(1, "D")
+    assert lives(panel, last + 29 * day)[endless]
+    assert not lives(panel, last + 31 * day)[endless]
 
 
 @pytest.mark.parametrize("name", ["basis", "tau", "contract_index", "obs"])

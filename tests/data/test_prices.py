@@ -372,6 +372,26 @@ def test_dated_contract_without_expiry_is_refused():
     )
 
 
+def test_perpetual_with_an_expiry_is_refused():
+    fails(
+        "column 'expiry', contract 'A', row 0 (counted from 0): a perpetual has an expiry; "
+        + ROW.format(day=2, futures=101.0, spot=100.0)
+        + "Leave the expiry of a perpetual empty, or set its kind to 'dated'.",
+        table(kind="perpetual"),
+    )
+
+
+def test_contract_that_is_perpetual_at_times_is_refused():
+    frame = table(kind="dated")
+    frame.loc[1, "kind"], frame.loc[1, "expiry"] = "perpetual", pd.NaT
+    fails(
+        "column 'kind', contract 'A', row 1 (counted from 0): the contract is dated in some rows "
+        "and perpetual in others; the row holds time=2024-01-03 00:00:00+00:00, expiry=NaT, "
+        "futures=102.0, spot=101.0. Let it be one or the other, or give two names to two contracts.",
+        frame,
+    )
+
+
 def test_contract_with_two_expiries_is_refused():
     frame = table()
     frame.loc[2:, "expiry"] = pd.Timestamp("2024-06-28T08:00Z")

@@ -19,7 +19,7 @@ from bayesbasis.process.laws import (
     decay,
     rate,
 )
-from bayesbasis.process.quadrature import Steps
+from bayesbasis.process.quadrature import ENDLESS, Steps
 
 MINUTE = 1.0 / (365 * 24 * 60)
 NEVER = 1e15  # a half-life of this many days pulls at nothing
@@ -54,6 +54,19 @@ def transition(law, parameters, start, end):
 
 
 # ------------------------------------------------------------------------------- identities
+
+
+@every_law
+def test_without_expiry_a_law_with_a_half_life_is_ornstein_uhlenbeck(law):
+    if "half_life" not in law.parameters:
+        pytest.skip("nothing but expiry closes its deviations")
+    parameters = arguments(law, (30, 1))
+    elapsed = np.array([MINUTE, 1 / 8760, 1 / 365, 0.02, 0.3, 5.0])
+    kappa = rate(parameters["half_life"])
+    for some in (elapsed[:3], elapsed):  # alone on a small grid, and on one that resolves years
+        phi, v = transition(law, parameters, ENDLESS + some, np.full(len(some), ENDLESS))
+        np.testing.assert_allclose(phi, np.exp(-kappa * some), rtol=1e-8)
+        np.testing.assert_allclose(v, -np.expm1(-2 * kappa * some) / (2 * kappa), rtol=1e-6)
 
 
 @every_law

@@ -83,6 +83,7 @@ def make_bands(panel: xr.Dataset, prob: tuple[float, ...] = (0.5, 0.9)) -> xr.Da
         coords={
             "contract": panel["contract"].values,
             "underlying": ("contract", panel["underlying"].values),
+            "expiry": ("contract", panel["expiry"].values),
             "step": steps,
             "prob": list(prob),
             "bound": ["lower", "upper"],

@@ -5,11 +5,11 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from bayesbasis.process.quadrature import Steps
+from bayesbasis.process.quadrature import REFERENCE_TAU, Steps
+
+__all__ = ["DAYS_PER_YEAR", "REFERENCE_TAU", "Law", "decay", "rate"]
 
 DAYS_PER_YEAR = 365.0
-REFERENCE_TAU = 30.0 / DAYS_PER_YEAR
-"""Time to expiry, in years, at which volatilities are quoted."""
 
 _SERIES_LIMIT = 1e-3
 

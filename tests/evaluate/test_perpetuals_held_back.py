@@ -1,0 +1,60 @@
+"""Rolling origins on the real premia of perpetuals: thirty days ahead, against three baselines."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesbasis as bb
+
+pytestmark = [pytest.mark.real, pytest.mark.study]
+
+ORIGINS = pd.date_range("2021-07-01", "2023-11-01", freq="MS")
+
+
+@dataclass(frozen=True)
+class HistoricalDistribution:
+    """Any past premium is as likely as any other, whatever it is today."""
+
+    name: ClassVar[str] = "historical-distribution"
+
+    def simulate(self, past, tau, draws, rng):
+        """Draw a past premium for every step."""
+        return rng.choice(past.own[1], (draws, len(tau)))
+
+
+MODELS = ["anchored-regimes", "no-change", "ou-ml", HistoricalDistribution()]
+MODEL_NAMES = [model if isinstance(model, str) else model.name for model in MODELS]
+
+
+def test_thirty_days_of_premia_beat_what_anyone_would_try(real_data):
+    panel, _ = bb.make_panel(real_data("perp-daily.parquet"))
+    scores = bb.backtest(
+        MODELS, panel, ORIGINS, "30D", refit=6, draws=300, tune=400, chains=2, progress=False
+    )
+    print(scores[["fit_s", "r_hat", "ess_bulk", "divergences"]].isel(model=0).to_dataframe())
+    days = np.ceil(scores["horizon"].values).astype(int)
+    groups = {f"{a}-{b} d": (days >= a) & (days <= b) for a, b in ((1, 7), (8, 14), (15, 30))}
+    groups |= {n: scores["contract"].values == n for n in np.unique(scores["contract"].values)}
+    groups |= {str(y): scores["origin"].dt.year.values == y for y in (2021, 2022, 2023)}
+    groups["all"] = np.ones(len(days), bool)
+    table = pd.DataFrame(
+        {
+            name: {
+                **{m: 1e4 * scores["crps"].sel(model=m)[own].mean().item() for m in MODEL_NAMES},
+                "covered": scores["covered"]
+                .sel(model=MODEL_NAMES[0], level=0.9)[own]
+                .mean()
+                .item(),
+                "width": 1e4
+                * scores["width"].sel(model=MODEL_NAMES[0], level=0.9)[own].mean().item(),
+            }
+            for name, own in groups.items()
+        }
+    ).T
+    print(table.round(3).to_string())
+    everything = table.loc["all"]
+    assert (everything[MODEL_NAMES[1:]] > everything[MODEL_NAMES[0]]).all()
+    assert 0.85 <= everything["covered"] <= 0.95
