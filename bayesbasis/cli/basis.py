@@ -154,12 +154,13 @@ def forecast(
     seed: Seed = 1,
 ) -> None:
     """Forecast every live contract to its expiry, write the bands and sum them up."""
+    from bayesbasis.data.panel import is_perpetual
     from bayesbasis.report.files import write_bands
 
     require_place(out, (".csv", ".parquet", ".nc"))
     with step(f"read {fit}"):
         tree = bb.load(fit)
-    if horizon is None and np.isnat(tree["constant_data"]["expiry"].values).all():
+    if horizon is None and is_perpetual(tree["constant_data"].to_dataset()).all():
         horizon = "30D"
     with step(f"forecast every live contract {'to its expiry' if horizon is None else horizon}"):
         paths = bb.forecast(tree, horizon=horizon, seed=seed, spot=False)

@@ -143,8 +143,8 @@ def forecast_baseline(
         raise ValueError(f"no contract is live at {start:.19}; take an earlier origin")
     expiry = known["expiry"].values[live].astype("datetime64[ns]")
     # A perpetual lives as long as anybody asks.
-    end = expiry.max() if not np.isnat(expiry).any() else np.max(times)
-    steps = ahead(times, start, np.datetime64(end, "ns"))
+    asked = np.asarray(times).astype("datetime64[ns]")
+    steps = ahead(times, start, asked.max() if np.isnat(expiry).any() else expiry.max())
     left = countdown(expiry[:, None], steps)
     tau = np.where(left >= 0, left, np.nan)
     basis = np.full((draws, *tau.shape), np.nan)

@@ -77,7 +77,7 @@ def _without_expiry(fit: xr.DataTree, natural: Mapping[str, Array], days: Array)
     panel = fit["constant_data"].to_dataset()
     endless = families(panel)[is_perpetual(panel)]
     if endless.size:
-        own = fit["posterior"]["noise"]["underlying"].values.astype(str)
+        own = fit["posterior"].to_dataset()["underlying"].values.astype(str)
         # Where all share one value, only a panel of nothing but perpetuals has no expiry.
         all_in_one = len(own) == 1 and is_perpetual(panel).all()
         groups = np.isin(own, endless) | all_in_one

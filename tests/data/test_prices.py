@@ -387,7 +387,8 @@ def test_contract_that_is_perpetual_at_times_is_refused():
     fails(
         "column 'kind', contract 'A', row 1 (counted from 0): the contract is dated in some rows "
         "and perpetual in others; the row holds time=2024-01-03 00:00:00+00:00, expiry=NaT, "
-        "futures=102.0, spot=101.0. Let it be one or the other, or give two names to two contracts.",
+        "futures=102.0, spot=101.0. Let it be one or the other, or give two names to two "
+        "contracts.",
         frame,
     )
 
