@@ -46,6 +46,7 @@ from .model.funding_market import simulate_funding as simulate_funding
 from .model.funding_spec import FundingSpec as FundingSpec
 from .model.graph import build as build
 from .model.spec import Spec as Spec
+from .model.spot import Spot as Spot
 from .report.page import write_report as write_report
 from .trade.book import book as book
 from .trade.book import trade_table as trade_table

@@ -14,7 +14,13 @@ from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.laws import Anchored, Law
 from bayesbasis.process.quadrature import Steps
 from bayesbasis.process.regimes import generator, stationary
-from bayesbasis.process.simulation import shared_shocks, simulate_deviations, simulate_regimes
+from bayesbasis.process.returns import simulate_spot
+from bayesbasis.process.simulation import (
+    move_scale,
+    shared_shocks,
+    simulate_deviations,
+    simulate_regimes,
+)
 
 Array = NDArray[Any]
 
@@ -45,6 +51,9 @@ class Market:
         Carry of the market and its spreads, % a year.
     spot_volatility : tuple of float
         Volatility of spot in every regime, % per √year.
+    spot_correlation : tuple of float, optional
+        Correlation of spot with the mean shock of the curve in every regime; then both share their
+        mixing variables too. By default spot shares regimes alone.
     """
 
     law: Law = Anchored()  # noqa: RUF009 - frozen and empty, safe to share
@@ -61,6 +70,7 @@ class Market:
     carry_between_underlyings: float = 2.0
     carry_between_contracts: float = 4.0
     spot_volatility: tuple[float, ...] = (45.0, 100.0)
+    spot_correlation: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.volatility), len(self.stay), len(self.spot_volatility)}
@@ -68,6 +78,11 @@ class Market:
             raise ValueError(
                 f"volatility, stay and spot_volatility have {len(self.volatility)}, "
                 f"{len(self.stay)} and {len(self.spot_volatility)} regimes; give each the same"
+            )
+        if self.spot_correlation is not None and len(self.spot_correlation) not in lengths:
+            raise ValueError(
+                f"spot_correlation has {len(self.spot_correlation)} regimes and volatility "
+                f"{len(self.volatility)}; give each the same"
             )
         if any(np.diff(self.volatility) <= 0):
             raise ValueError(f"volatility is {self.volatility}; regimes go from calm to wild")
@@ -181,12 +196,16 @@ def _simulate_underlying(
     rates = generator(np.array(market.stay) / _DAYS_PER_YEAR, jump, count)
     first = rng.choice(count, p=stationary(rates))
     path = simulate_regimes(np.array([first]), rates[None], gaps, rng)[0]
-    spot = _simulate_spot(market, path, gaps, _SPOT_START.get(name, 100.0), rng)
+    first_spot = _SPOT_START.get(name, 100.0)
+    if market.spot_correlation is None:
+        spot = _simulate_spot(market, path, gaps, first_spot, rng)
     centre = market.carry_mean + market.carry_between_underlyings * rng.standard_normal()
     carry = centre + market.carry_between_contracts * rng.standard_normal(len(expiries))
     tau = (expiries.values[:, None] - times.values) / np.timedelta64(1, "D") / _DAYS_PER_YEAR
     listed = (tau > 0) & (tau <= listed_days / _DAYS_PER_YEAR)
-    deviation, quote = _simulate_curve(market, tau, listed, path, rng)
+    deviation, quote, shocks = _simulate_curve(market, tau, listed, path, rng)
+    if market.spot_correlation is not None:
+        spot = _simulate_spot_beside(market, shocks, path, gaps, first_spot, rng)
     basis = 0.01 * carry[:, None] * tau + quote
     contract, step = np.nonzero(listed)
     labels = [f"{name}-{expiry:%d%b%y}".upper() for expiry in expiries]
@@ -218,10 +237,21 @@ def _simulate_spot(market: Market, path: Array, gaps: Array, first: float, rng: 
     return first * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))
 
 
+def _simulate_spot_beside(
+    market: Market, shocks: Array, path: Array, gaps: Array, first: float, rng: Generator
+) -> Array:
+    """Random walk that shares the shocks of the curve, missing ones (contract, time) left out."""
+    by_regime = 0.01 * np.array(market.spot_volatility), np.array(market.spot_correlation)
+    volatility, with_curve = (values[path[1:]][None] for values in by_regime)
+    curve = np.array([market.correlation]), np.array([market.tail])
+    moves = simulate_spot(shocks[None, :, 1:], *curve, volatility, with_curve, rng)[0]
+    return first * np.exp(np.concatenate([[0.0], np.cumsum(moves * np.sqrt(gaps))]))
+
+
 def _simulate_curve(
     market: Market, tau: Array, listed: Array, path: Array, rng: Generator
-) -> tuple[Array, Array]:
-    """Deviations and quotes of every contract; one waits at fair value until it is listed."""
+) -> tuple[Array, Array, Array]:
+    """Deviations, quotes and shocks of every contract; one waits at fair value until listed."""
     contracts, steps = tau.shape
     phi, variance = np.ones((1, contracts, steps)), np.zeros((1, contracts, steps))
     quoted_before = np.zeros_like(listed)
@@ -243,7 +273,12 @@ def _simulate_curve(
         np.array([market.noise / _DAYS_PER_YEAR]),
         rng,
     )
-    return deviation[0], quote[0]
+    before = np.concatenate([np.zeros((contracts, 1)), deviation[0, :, :-1]], axis=1)
+    noise = np.array([market.noise / _DAYS_PER_YEAR])
+    scale = move_scale(np.zeros(contracts), phi[0], variance[0], noise) * volatility[path]
+    moved = deviation[0] - phi[0] * before
+    shocks = np.divide(moved, scale, out=np.full(moved.shape, np.nan), where=scale > 0)
+    return deviation[0], quote[0], shocks
 
 
 def _truth(

@@ -15,16 +15,16 @@ from bayesbasis.forecast.passage import decays, own_parameters
 from bayesbasis.inference.draws import filter_parameters
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
-from bayesbasis.model.hierarchy import filter_inputs
+from bayesbasis.model.hierarchy import filter_inputs, spot_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
+from bayesbasis.model.spot import spot_moves
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import transitions
 from bayesbasis.process.returns import draw_regimes, draw_spot, simulate_spot
 
 Array = NDArray[Any]
 
-_YEAR_NS = 365 * 86_400 * 10**9
 _MOST_DRAWS = 500
 _GIBBS_STEPS = 8
 # Half of all squares of standard normals are below this.
@@ -169,9 +169,10 @@ def with_spot(
 def learn_spot(
     spec: Spec, layout: Layout, known: xr.Dataset, natural: dict[str, Array], rng: Generator
 ) -> SpotLeg:
-    """Learn volatility of spot and its correlation with the basis, regime by regime.
+    """Volatility of spot and its correlation with the basis, regime by regime.
 
-    Regimes are those that the basis tells of: spot is read in their light, and does not change
+    Where spot is part of the model, they are draws of its posterior. Otherwise they are learned:
+    regimes are those that the basis tells of; spot is read in their light, and does not change
     them. Of many draws at most 500 are evenly taken, and their neighbours share what they learn.
 
     Parameters
@@ -186,9 +187,13 @@ def learn_spot(
         Source of randomness.
     """
     draws = len(natural["noise"])
+    move, level = _moves(layout, known)
+    if spec.spot is not None:
+        rows = np.arange(len(level)) * layout.levels.underlyings
+        inputs = spot_inputs(natural)
+        return SpotLeg(inputs["volatility"][:, rows], inputs["with_curve"][:, rows], level)
     taken = min(draws, _MOST_DRAWS)
     chosen = np.arange(taken) * draws // taken
-    move, level = _moves(layout, known)
     usual = np.array([_usual(move[layout.event_underlying == u]) for u in range(len(level))])
     shape = (taken, len(level), spec.regimes.count)
     volatility, correlation = np.empty(shape), np.empty(shape)
@@ -247,17 +252,12 @@ def _shocks(paths: xr.Dataset, spec: Spec, members: Array) -> Array:
 
 def _moves(layout: Layout, known: xr.Dataset) -> tuple[Array, Array]:
     """Spot's log return into every event over the root of its time, and last prices."""
-    spot = known["spot"].values[layout.order[layout.schedule.event_start]]
-    time = layout.event_time.astype(np.int64)
-    move, level = np.full(len(time), np.nan), np.empty(len(layout.underlyings))
-    for u in range(len(level)):
+    spot, level = known["spot"].values[layout.order[layout.schedule.event_start]], []
+    for u in range(len(layout.underlyings)):
         own = np.flatnonzero(layout.event_underlying == u)
-        own = own[np.argsort(time[own], kind="stable")]
-        elapsed = np.diff(time[own]) / _YEAR_NS
-        with np.errstate(divide="ignore", invalid="ignore"):
-            move[own[1:]] = np.diff(np.log(spot[own])) / np.sqrt(elapsed)
-        level[u] = spot[own[-1]]
-    return move, level
+        level.append(spot[own[np.argmax(layout.event_time[own])]])
+    move = spot_moves(layout.event_time, layout.event_underlying, np.log(spot))
+    return move, np.array(level)
 
 
 def _usual(move: Array) -> float:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.panel import countdown
 from bayesbasis.forecast.population import align
-from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.inference.draws import filter_parameters, filtered_draws, natural_draws
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import LEVELS, listing_population
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.conditional import draw_carry
 from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.regimes import stationary
@@ -96,8 +95,8 @@ def states_at(
     average = generators(spec, layout, natural, nowhere)
     level, spread = np.empty((len(own), len(last))), np.empty((len(own), len(last)))
     probability = np.empty((len(own), len(final), spec.regimes.count))
-    for d, p in enumerate(filter_parameters(spec, layout, natural)):
-        states = sweep(layout.schedule, p).states
+    for d, (_, result) in enumerate(filtered_draws(spec, layout, natural)):
+        states = result.states
         level[d], spread[d] = states.level[last], states.spread[last]
         for path, event in enumerate(final):
             probability[d, path] = (

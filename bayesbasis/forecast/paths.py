@@ -16,7 +16,6 @@ from bayesbasis.data.panel import countdown, instant, is_perpetual, known_at, li
 from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.leg import with_spot
 from bayesbasis.forecast.origin import Origin, states_at
-from bayesbasis.forecast.passage import move_scale
 from bayesbasis.forecast.scenario import Future, Scenario, future
 from bayesbasis.forecast.spot import spot_paths
 from bayesbasis.forecast.steps import move_tables, regime_paths
@@ -26,7 +25,7 @@ from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes, fair_basis, is_constant
 from bayesbasis.process.quadrature import ENDLESS
-from bayesbasis.process.simulation import simulate_deviations
+from bayesbasis.process.simulation import move_scale, simulate_deviations
 
 Array = NDArray[Any]
 

@@ -8,7 +8,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayesbasis.data.panel import families
-from bayesbasis.model.hierarchy import between_prior, is_of_market, parameter_names, scales
+from bayesbasis.model.hierarchy import (
+    between_prior,
+    by_regime,
+    is_of_market,
+    parameter_names,
+    prior_of,
+)
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
 
@@ -69,8 +75,7 @@ def _strange_parameters(
         if name not in spec.pooling.shared:
             value[:, rows < 0] = _drawn(spec, natural, name, value[:, rows < 0], parts, rng)
         found[name] = value
-    found["volatility"] = scales(spec, found, found.pop("volatility_ratio", None), np)
-    return found
+    return by_regime(spec, found, np)
 
 
 def _apart(spec: Spec, natural: dict[str, Array]) -> dict[str, Array]:
@@ -78,8 +83,11 @@ def _apart(spec: Spec, natural: dict[str, Array]) -> dict[str, Array]:
     volatility = natural["volatility"]
     if spec.regimes.is_stochastic:
         return natural | {"volatility": np.exp(np.log(volatility).mean(-1))}
-    ratios = volatility[..., 1:] / volatility[..., :-1]
-    return natural | {"volatility": volatility[..., 0], "volatility_ratio": ratios}
+    apart = dict(natural)
+    for name in ("volatility", *(["spot_volatility"] if spec.spot is not None else [])):
+        whole = natural[name]
+        apart |= {name: whole[..., 0], f"{name}_ratio": whole[..., 1:] / whole[..., :-1]}
+    return apart
 
 
 def _drawn(
@@ -91,7 +99,7 @@ def _drawn(
     rng: Generator,
 ) -> Array:
     """Draw a parameter of strangers, shape (draw, stranger, ...)."""
-    prior, spread = getattr(spec.priors, name), between_prior(spec, name)
+    prior, spread = prior_of(spec, name), between_prior(spec, name)
     if name in spec.pooling.independent:
         return prior.natural(prior.location + prior.scale * rng.standard_normal(like.shape), np)
     market = natural.get(f"{name}_market", parts[name][:, 0])

@@ -7,11 +7,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.model.hierarchy import filter_inputs, law_parameters
+from bayesbasis.model.hierarchy import filter_inputs, law_parameters, spot_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.adjoint import Sweep, sweep
 from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.filter import Parameters
+from bayesbasis.process.joint import JointSweep, Returns, joint_sweep
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
 Array = NDArray[Any]
@@ -115,3 +117,25 @@ def filter_parameters(
             yield Parameters(
                 deviation=layout.basis - fair[d], phi=phi[d], variance=variance[d], **rest
             )
+
+
+def filtered_draws(
+    spec: Spec, layout: Layout, natural: Mapping[str, Array]
+) -> Iterator[tuple[Parameters, Sweep | JointSweep]]:
+    """Filter a panel, draw by draw: in the light of spot too, where it is part of the model.
+
+    Yields
+    ------
+    p : Parameters
+        What the filter took of the basis.
+    result : Sweep or JointSweep
+        What it found; fields of one name mean the same.
+    """
+    s, move = layout.schedule, layout.spot_move
+    spot = {} if move is None else spot_inputs(natural)
+    for d, p in enumerate(filter_parameters(spec, layout, natural)):
+        if move is None:
+            yield p, sweep(s, p)
+        else:
+            own = {name: np.ascontiguousarray(value[d]) for name, value in spot.items()}
+            yield p, joint_sweep(s, p, Returns(move, **own))

@@ -50,6 +50,8 @@ _UNITS = {
     "transient_half_life": ("day", "half-life of the transient part of spot"),
     "transient_share": ("1", "share of a move of spot that is transient"),
     "spot_half_life": ("day", "half-life of spot that futures price in"),
+    "spot_volatility": ("%/year**0.5", "volatility of spot"),
+    "spot_correlation": ("1", "correlation of spot with the mean shock of the curve"),
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
@@ -268,6 +270,11 @@ def _sample_pymc(
     options: Mapping[str, Any],
 ) -> tuple[Array, xr.Dataset]:
     if backend in _JAX_BACKENDS:
+        if spec.spot is not None:
+            raise ValueError(
+                f"sampler backend {backend!r} cannot estimate spot together with the basis; "
+                "use nutpie or pymc, or a card without [spot]"
+            )
         backend = _JAX_BACKENDS[backend]
         _teach_jax(backend)
     with build(spec, panel) as model:

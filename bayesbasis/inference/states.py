@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.inference.draws import filtered_draws, natural_draws
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.adjoint import sweep
-from bayesbasis.process.filter import Parameters, Schedule, States
+from bayesbasis.process.filter import Parameters, Schedule, States, transitions
+from bayesbasis.process.joint import basis_density
 
 Array = NDArray[Any]
 
@@ -24,16 +24,28 @@ def pointwise(spec: Spec, layout: Layout, posterior: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         ``basis`` (chain, draw, event) with coords ``event_time``, ``event_underlying``,
         ``event_size``, the quotes scored together, and ``event_first``, how many of them are the
-        first of their contract.
+        first of their contract. Where spot is part of the model, ``spot`` too: its density given
+        the basis of the same time. ``basis`` is then given spot until then, so that models with and
+        without spot can be compared by it.
     """
-    natural = natural_draws(spec, posterior)
+    natural, s = natural_draws(spec, posterior), layout.schedule
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(layout.event_time))
     density = np.empty((shape[0] * shape[1], shape[2]))
-    for d, p in enumerate(filter_parameters(spec, layout, natural)):
-        density[d] = sweep(layout.schedule, p).states.log_density
-    attrs = {"units": "1", "long_name": "one-step log density of the quotes of an event"}
+    beside = np.empty_like(density)
+    for d, (p, result) in enumerate(filtered_draws(spec, layout, natural)):
+        density[d] = result.states.log_density
+        if spec.spot is not None:
+            density[d] = basis_density(s, p, result.states.filtered, transitions(s, p))
+            beside[d] = result.states.log_density - density[d]
+    said = {"basis": (density, "one-step log density of the quotes of an event")}
+    if spec.spot is not None:
+        said["spot"] = (beside, "one-step log density of spot's move into an event")
+    dims = ("chain", "draw", "event")
     return xr.Dataset(
-        {"basis": (("chain", "draw", "event"), density.reshape(shape), attrs)},
+        {
+            name: (dims, value.reshape(shape), {"units": "1", "long_name": text})
+            for name, (value, text) in said.items()
+        },
         {"chain": posterior["chain"], "draw": posterior["draw"], **_event_coords(layout)},
     )
 
@@ -70,8 +82,7 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
     natural = natural_draws(spec, posterior)
     filtered, smoothed, level, level_smoothed = [], [], [], []
     back = np.argsort(layout.order, kind="stable")[panel.sizes["contract"] :]
-    for p in filter_parameters(spec, layout, natural):
-        result = sweep(layout.schedule, p)
+    for p, result in filtered_draws(spec, layout, natural):
         filtered.append(result.states.filtered)
         smoothed.append(result.states.filtered * result.future)
         level.append(result.states.level[back])

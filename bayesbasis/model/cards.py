@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from os import PathLike, fspath
 from pathlib import Path
 from sys import float_info
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
@@ -76,6 +77,12 @@ _UNITS = {
     "correlation": "of shocks along the curve",
     "tail": "degrees of freedom",
     "between_underlyings": "on each parameter's free scale",
+}
+
+_SPOT_UNITS = {
+    "volatility": "% per √year, calmest regime",
+    "volatility_ratio": "over the next calmer regime; may be below 1",
+    "correlation": "with the mean shock of the curve, in every regime",
 }
 
 
@@ -250,7 +257,7 @@ def write_card(spec: Spec) -> str:
     if summary := plain.pop("summary"):
         document["summary"] = summary
     for key, values in plain.items():
-        document[key] = _table(values, _UNITS if key == "priors" else {})
+        document[key] = _table(values, {"priors": _UNITS, "spot": _SPOT_UNITS}.get(key, {}))
     return tomlkit.dumps(document)
 
 
@@ -330,6 +337,8 @@ def _value(hint: Any, key: str, value: Any, place: _Place) -> Any:
     """Check one value against the annotation of its field, and build what it stands for."""
     if get_origin(hint) is Literal:
         return _choice(key, value, get_args(hint), place)
+    if hint not in _REGISTRIES and NoneType in get_args(hint):
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
     if hint in _SCALARS:
         return _scalar(hint, key, value, place)
     if hint == _NAMES:
@@ -381,6 +390,9 @@ def _plain(hint: Any, value: Any, place: _Place) -> Any:
     hints = get_type_hints(type(value))
     for field in fields(value):
         inner = getattr(value, field.name)
+        # What a model does without is not in its card.
+        if inner is None and NoneType in get_args(hints[field.name]):
+            continue
         record[field.name] = _plain(hints[field.name], inner, place.inside(field.name))
     return record
 

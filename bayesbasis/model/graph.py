@@ -15,7 +15,9 @@ from bayesbasis.model.hierarchy import (
     law_parameters,
     parameters,
     raw_variables,
+    spot_inputs,
 )
+from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
@@ -109,6 +111,8 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         arrays |= {f"{kind}_group": group, f"{kind}_drive": drive}
     if layout.clock is not None:
         arrays |= {f"clock_{name}": value for name, value in layout.clock._asdict().items()}
+    if layout.spot_move is not None:
+        arrays["spot_move"] = layout.spot_move
     return arrays | layout.schedule._asdict()
 
 
@@ -130,7 +134,9 @@ def _log_likelihood(
         steps = Steps(**{f.name: data[f"{kind}_{f.name}"] for f in fields(Steps)})
         transition = spec.law.transition(own, steps, pt)
         inputs[f"phi_{kind}"], inputs[f"variance_{kind}"] = transition
-    value, *_ = FilterLogLikelihood()(
-        *(data[name] for name in Schedule._fields), *(inputs[name] for name in INPUTS)
-    )
-    return value
+    schedule, curve = [data[name] for name in Schedule._fields], [inputs[name] for name in INPUTS]
+    if spec.spot is None:
+        return FilterLogLikelihood()(*schedule, *curve)[0]
+    spot = spot_inputs(natural)
+    beside = [spot[name] for name in SPOT_INPUTS]
+    return JointLogLikelihood()(*schedule, data["spot_move"], *curve, *beside)[0]

@@ -20,6 +20,7 @@ from bayesbasis.model.levels import (
 )
 from bayesbasis.model.priors import Horseshoe, Prior
 from bayesbasis.model.spec import Spec
+from bayesbasis.model.spot import SPOT_PARAMETERS, spot_parameters
 from bayesbasis.process.regimes import generator, urn, urn_grid
 
 BASIS_POINT = 1e-4
@@ -32,6 +33,8 @@ _ELEMENTS = {
     "coefficient": ("covariate",),
     "speed_coefficient": ("speed_covariate",),
     "stay_coefficient": ("regime", "stay_covariate"),
+    "spot_volatility_ratio": ("higher_regime",),
+    "spot_correlation": ("regime",),
 }
 _OWN_BETWEEN = ("coefficient", "speed_coefficient", "stay_coefficient")
 _MARKET_ONLY = ("tail", "jump")
@@ -56,7 +59,19 @@ def parameter_names(spec: Spec) -> tuple[str, ...]:
     names += ["speed_coefficient"] if spec.drivers.speed else []
     names += ["stay_coefficient"] if spec.drivers.stay else []
     names += ["tail"] if spec.shocks.distribution == "student-t" else []
+    if spec.spot is not None:
+        names += spot_parameters(count)
     return tuple(names)
+
+
+def prior_of(spec: Spec, name: str) -> Prior:
+    """Prior of a parameter: of spot's in its own record, of all others in `Priors`."""
+    prior: Prior = (
+        getattr(spec.spot, SPOT_PARAMETERS[name])
+        if name in SPOT_PARAMETERS
+        else getattr(spec.priors, name)
+    )
+    return prior
 
 
 def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
@@ -76,7 +91,7 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         element = _ELEMENTS.get(name, ())
         alone = ("underlying",) if _is_independent(spec, levels, name) else ()
         raw[f"{name}_raw"] = (*alone, *element)
-        if isinstance(getattr(spec.priors, name), Horseshoe):
+        if isinstance(prior_of(spec, name), Horseshoe):
             raw |= {f"{name}_{part}_raw": element for part in ("local", "local_over")}
             raw |= {f"{name}_{part}_raw": () for part in ("global", "global_over")}
         if is_pooled(spec, levels, name):
@@ -119,7 +134,7 @@ def parameters(
     natural = {}
     for name in parameter_names(spec):
         axis = -1 - len(_ELEMENTS.get(name, ()))
-        prior = getattr(spec.priors, name)
+        prior = prior_of(spec, name)
         free = _free(spec, name, raw, xp)
         if not _is_independent(spec, levels, name):
             free = xp.expand_dims(free, axis)
@@ -137,8 +152,7 @@ def parameters(
             same = xp.zeros((members.underlying.max() + 1,))
             free = free + same[(..., *[None] * (-1 - axis))]
         natural[name] = prior.natural(free, xp)
-    ratios = natural.pop("volatility_ratio", None)
-    natural["volatility"] = scales(spec, natural, ratios, xp)
+    natural = by_regime(spec, natural, xp)
     found, centre, spread = population(spec, levels, raw, members, xp)
     own = centre + 0.0 * members.underlying
     if spec.pooling.contracts != "shared":
@@ -155,7 +169,7 @@ def between_prior(spec: Spec, name: str) -> Prior:
 
 def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
     """Market's parameter on the scale where it is free."""
-    prior, normal = getattr(spec.priors, name), raw[f"{name}_raw"]
+    prior, normal = prior_of(spec, name), raw[f"{name}_raw"]
     if not isinstance(prior, Horseshoe):
         return prior.location + prior.scale * normal
     local, over, top, below = (
@@ -176,6 +190,9 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
             named |= {f"{name}_market": element, f"{name}_between": ()}
     named.pop("volatility_ratio", None)
     named["volatility"] = ("underlying", "regime")
+    if spec.spot is not None:
+        named.pop("spot_volatility_ratio", None)
+        named["spot_volatility"] = ("underlying", "regime")
     return named | population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
 
 
@@ -228,6 +245,20 @@ def filter_inputs(
     }
 
 
+def spot_inputs(natural: Mapping[str, Any]) -> dict[str, Any]:
+    """Map spot's parameters to what the filter takes of them, per root year: (..., group, regime).
+
+    Returns
+    -------
+    dict
+        ``volatility`` and ``with_curve``.
+    """
+    return {
+        "volatility": 0.01 * natural["spot_volatility"],
+        "with_curve": natural["spot_correlation"],
+    }
+
+
 def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any) -> Any:
     count = spec.regimes.count
     if spec.regimes.is_stochastic:
@@ -247,6 +278,16 @@ def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any)
         longer = (slope * clock.covariates[..., None, :]).sum(-1)
         stay = stay[..., clock.owner, :] * xp.exp(longer)
     return generator(stay / DAYS_PER_YEAR, jump, count)
+
+
+def by_regime(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:
+    """Put volatilities of every regime in the place of the calmest one's and ratios."""
+    whole, count = dict(natural), spec.regimes.count
+    whole["volatility"] = scales(spec, natural, whole.pop("volatility_ratio", None), xp)
+    if spec.spot is not None:
+        ratio = whole.pop("spot_volatility_ratio", None)
+        whole["spot_volatility"] = _ordered(natural["spot_volatility"], ratio, count, xp)
+    return whole
 
 
 def scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:

@@ -11,6 +11,7 @@ from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.levels import Levels, Members
 from bayesbasis.model.spec import Spec
+from bayesbasis.model.spot import spot_moves
 from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes
 from bayesbasis.process.filter import SETTLED, Schedule
 from bayesbasis.process.quadrature import ENDLESS, Steps, split_by_stiffness
@@ -69,6 +70,8 @@ class Layout:
         Time of each event.
     event_underlying, event_path : ndarray of int64, shape (event,)
         Underlying of each event, and its path of regimes.
+    spot_move : ndarray, shape (event,), optional
+        Moves of spot into every event, where spot is estimated too; see `spot_moves`.
     """
 
     levels: Levels
@@ -94,6 +97,7 @@ class Layout:
     event_time: Array
     event_underlying: Array
     event_path: Array
+    spot_move: Array | None
 
     @property
     def members(self) -> Members:
@@ -199,6 +203,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         gap_length=gap_length,
         gap_chain=gap_chain,
     )
+    at, by = time[start].astype("datetime64[ns]"), underlying[start]
     labels = underlyings if pooled or len(underlyings) == 1 else ["all"]
     return Layout(
         levels=levels,
@@ -221,9 +226,10 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         move_drive=move_drive,
         clock=clock,
         event_drive=event_drive,
-        event_time=time[start].astype("datetime64[ns]"),
-        event_underlying=underlying[start],
+        event_time=at,
+        event_underlying=by,
         event_path=path[start],
+        spot_move=None if spec.spot is None else spot_moves(at, by, log_spot[order][start]),
     )
 
 

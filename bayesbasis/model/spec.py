@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bayesbasis.model.priors import Priors
+from bayesbasis.model.spot import Spot, spot_parameters
 from bayesbasis.process.equilibria import CostOfCarry, Equilibrium
 from bayesbasis.process.laws import Anchored, Law
 from bayesbasis.process.regimes import Regimes
@@ -109,6 +110,9 @@ class Spec:
         Joint distribution of shocks across the curve.
     drivers : Drivers
         Covariates of speed and of stays.
+    spot : Spot, optional
+        Spot returns, estimated together with the basis; by default a forecast learns them
+        afterwards, given the regimes that the basis tells of.
     pooling : Pooling
         What is shared between contracts, underlyings and venues.
     priors : Priors
@@ -131,6 +135,7 @@ class Spec:
     regimes: Regimes = Regimes()  # noqa: RUF009
     shocks: Shocks = Shocks()  # noqa: RUF009
     drivers: Drivers = Drivers()
+    spot: Spot | None = None
     pooling: Pooling = Pooling()
     priors: Priors = Priors()  # noqa: RUF009
     name: str = field(default="unnamed", compare=False)
@@ -139,6 +144,11 @@ class Spec:
     def __post_init__(self) -> None:
         if self.drivers != Drivers():
             self._refuse_drivers()
+        if self.spot is not None and self.regimes.is_stochastic:
+            raise ValueError(
+                "spot is estimated together with the basis under regimes that switch; under "
+                "stochastic volatility leave it out, and forecasts learn it afterwards"
+            )
         for name in (*self.pooling.shared, *self.pooling.independent):
             self._refuse_pooling(name)
 
@@ -150,6 +160,8 @@ class Spec:
             by_underlying += ["volatility_spread"]
         elif self.regimes.count > 1:
             by_underlying += ["volatility_ratio"]
+        if self.spot is not None:
+            by_underlying += spot_parameters(self.regimes.count)
         if self.regimes.shared_by == "underlying" and self.regimes.count > 1:
             by_underlying += ["volatility_half_life" if self.regimes.is_stochastic else "stay"]
         if name not in by_underlying:

@@ -91,7 +91,7 @@ def draw_spot(
     owner : ndarray of int64, shape (event,)
         Underlying of every event.
     move : ndarray, shape (event,)
-        Spot's log return over the root of its time, per root year; missing where there is none.
+        Spot's log return over the root of its time, per root year; not finite where there is none.
     usual : ndarray, shape (underlying,)
         Usual size of a move of each underlying, for the prior.
     sweeps : int
@@ -149,7 +149,7 @@ def _sums(
     """Draw every ``1/w``, and weigh by it the count, squares and products of a regression."""
     sums = np.zeros((*slope.shape, 4))
     for t in range(len(move)):
-        if np.isnan(move[t]):
+        if not np.isfinite(move[t]):
             continue
         o, k, start = owner[t], regime[t], s.event_start[t]
         n, nu, precision = s.event_stop[t] - start, p.tail[s.group[start]], 1.0

@@ -158,3 +158,31 @@ def simulate_deviations(
         level, spread = mean + gain * innovation, np.where(still, spread, f * gain)
         deviation[..., t] = level
     return deviation, quote
+
+
+def move_scale(spread: Array, phi: Array, variance: Array, noise: Array) -> Array:
+    r"""Standard deviation of the moves of the filtered deviation, over ``σ``.
+
+    .. math:: G\sqrt{S} = P^- / \sqrt{P^- + f}, \qquad P^- = φ^2 P + v
+
+    Parameters
+    ----------
+    spread : ndarray, shape (...)
+        ``P`` before the first move.
+    phi, variance : ndarray, shape (..., step)
+        ``φ`` and ``v`` of every move; where nothing moves, ``φ = 1`` and ``v = 0``.
+    noise : ndarray, broadcastable to (...)
+        ``f``.
+
+    Returns
+    -------
+    ndarray, shape (..., step)
+    """
+    scale = np.zeros(phi.shape)
+    for t in range(phi.shape[-1]):
+        still = (phi[..., t] == 1.0) & (variance[..., t] == 0.0)
+        predicted = phi[..., t] ** 2 * spread + variance[..., t]
+        total = np.where(still | (predicted == 0.0), 1.0, predicted + noise)
+        scale[..., t] = np.where(still, 0.0, predicted / np.sqrt(total))
+        spread = np.where(still, spread, noise * predicted / total)
+    return scale

@@ -28,6 +28,7 @@ def equations(spec: Spec) -> list[tuple[str, tuple[str, ...]]]:
         ("volatility", _volatility(spec)),
         *([("drivers", _drivers(spec))] if spec.drivers != Drivers() else []),
         ("quotes", _quotes(spec)),
+        *([("spot", _spot(spec))] if spec.spot is not None else []),
         ("pooling", _pooling(spec)),
     ]
 
@@ -66,6 +67,14 @@ def _quotes(spec: Spec) -> tuple[str, ...]:
     return (
         "quote = z + noise,  noise variance σ² f",
         f"shocks of one underlying at one time: {shape}, correlation ρ",
+    )
+
+
+def _spot(spec: Spec) -> tuple[str, ...]:
+    owner = "sk, ρk" if spec.regimes.count > 1 else "s, ρ"
+    return (
+        "ln(S1/S0) = s √(w Δ) (ρ B + √(1 - ρ²) ε),  B = mean shock of the curve",
+        f"{owner} of the regime, regimes and w (tails) those of the basis",
     )
 
 

@@ -6,13 +6,13 @@ import bayesbasis as bb
 from bayesbasis.forecast.passage import (
     crossing,
     decays,
-    move_scale,
     own_parameters,
     passed,
     touched,
 )
 from bayesbasis.process.laws import Anchored
 from bayesbasis.process.quadrature import Steps
+from bayesbasis.process.simulation import move_scale
 
 SIGMA = 0.02
 DRAWS = 20_000

@@ -27,6 +27,7 @@ from bayesbasis.model.hierarchy import parameter_names, raw_variables
 from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Priors
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.model.spot import SPOT_PARAMETERS
 from bayesbasis.process.equilibria import EQUILIBRIA
 from bayesbasis.process.laws import LAWS, Anchored, OrnsteinUhlenbeck
 from bayesbasis.process.regimes import Regimes
@@ -97,7 +98,8 @@ def used_priors(spec: Spec) -> set[str]:
     if spec.pooling.underlyings:
         driven = (name for name in parameter_names(spec) if name.endswith("coefficient"))
         spread |= {f"{name}_between" for name in driven}
-    return {*parameter_names(spec), *own, *spread}
+    # Spot has its priors in a table of its own.
+    return {*parameter_names(spec), *own, *spread} - {*SPOT_PARAMETERS}
 
 
 # ------------------------------------------------------------------------------ there and back
@@ -283,7 +285,8 @@ print(json.dumps([cards.__file__, *(cards.load_card(name).name for name in cards
 WRONG = {
     "regmes = { count = 2 }": (
         "card 'unnamed': unknown table or key 'regmes'; did you mean 'regimes'? It takes 'law', "
-        "'equilibrium', 'regimes', 'shocks', 'drivers', 'pooling', 'priors', 'name' or 'summary'"
+        "'equilibrium', 'regimes', 'shocks', 'drivers', 'spot', 'pooling', 'priors', 'name' or "
+        "'summary'"
     ),
     "name = 'mine'\nlaw = 'anchored'": (
         "card 'mine': law is 'anchored'; it takes a table such as { name = \"anchored\", ... }"
