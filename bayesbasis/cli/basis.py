@@ -17,12 +17,14 @@ from bayesbasis.cli.common import (
     Prices,
     Seed,
     Timezone,
+    Tracking,
     app,
     done,
     progress,
     require_place,
     results,
     step,
+    store_of,
 )
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def fit(
         int, typer.Option(metavar="N", min=1, help="Draws each chain warms up for.")
     ] = 1000,
     chains: Annotated[int, typer.Option(metavar="N", min=1, help="Chains, run in parallel.")] = 4,
+    tracking: Tracking = None,
     seed: Seed = 1,
     timezone: Timezone = None,
 ) -> None:
@@ -126,6 +129,11 @@ def fit(
     _advise(tree)
     with step(f"write {out}"):
         bb.save(tree, out)
+    if tracking is not None:
+        from bayesbasis.report.tracking import log_fit
+
+        with step("log to MLflow"):
+            log_fit(tree, store_of(tracking))
 
 
 @app.command(cls=ManyProbabilities)

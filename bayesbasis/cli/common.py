@@ -67,6 +67,14 @@ Timezone = Annotated[
         show_default=False,
     ),
 ]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mlflow|URI",
+        help="Log it to MLflow: to the folder mlruns, or to a folder or server.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed: the same seed gives the same draws.")]
 
 
@@ -119,3 +127,8 @@ def require_place(out: Path, suffixes: tuple[str, ...]) -> None:
         raise FileNotFoundError(f"--out {out}: there is no folder {out.parent}; make it first")
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder: give the name of a file")
+
+
+def store_of(tracking: str) -> str:
+    """Where MLflow keeps what is logged."""
+    return "mlruns" if tracking == "mlflow" else tracking

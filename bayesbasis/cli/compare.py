@@ -14,11 +14,13 @@ from bayesbasis.cli.common import (
     Prices,
     Seed,
     Timezone,
+    Tracking,
     app,
     progress,
     require_place,
     results,
     step,
+    store_of,
 )
 
 if TYPE_CHECKING:
@@ -126,14 +128,7 @@ def compare(
     refit: Refit = 1,
     draws: Draws = 300,
     processes: Processes = 1,
-    tracking: Annotated[
-        str | None,
-        typer.Option(
-            metavar="mlflow|URI",
-            help="Log it to MLflow: to the folder mlruns, or to a folder or server.",
-            show_default=False,
-        ),
-    ] = None,
+    tracking: Tracking = None,
     seed: Seed = 1,
     timezone: Timezone = None,
 ) -> None:
@@ -158,7 +153,7 @@ def compare(
         from bayesbasis.report.tracking import log_comparison
 
         with step("log to MLflow"):
-            log_comparison(found, "mlruns" if tracking == "mlflow" else tracking)
+            log_comparison(found, store_of(tracking))
     results.print(str(found), highlight=False, soft_wrap=True, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""Keeping comparisons in MLflow: cards, scores and figures, a run a model."""
+"""Keeping fits and comparisons in MLflow: cards, draws, scores and figures."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
+from bayesbasis.inference.diagnostics import diagnose
+from bayesbasis.inference.storage import save
 from bayesbasis.report.files import write_scores
 from bayesbasis.report.versus import comparison_figures, write_comparison
 
@@ -43,14 +46,7 @@ def log_comparison(
     ValueError
         If MLflow is not installed.
     """
-    if find_spec("mlflow") is None:
-        raise ValueError("tracking needs MLflow: pip install 'bayesbasis[mlflow]'")
-    text = os.fspath(uri)
-    address = text if "://" in text else Path(text).resolve().as_uri()
-    with _file_store_allowed(address):
-        client = import_module("mlflow").MlflowClient(tracking_uri=address)
-        known = client.get_experiment_by_name(experiment)
-        place = known.experiment_id if known else client.create_experiment(experiment)
+    with _store(uri, experiment) as (client, place):
         outer = client.create_run(place, run_name=f"{len(found.table)} models")
         _log_whole(client, outer.info.run_id, found)
         for name, row in found.table.iterrows():
@@ -65,6 +61,66 @@ def log_comparison(
             client.set_terminated(inner.info.run_id)
         client.set_terminated(outer.info.run_id)
     return str(outer.info.run_id)
+
+
+def log_fit(
+    fit: xr.DataTree, uri: str | os.PathLike[str] = "mlruns", *, experiment: str = "bayesbasis"
+) -> str:
+    """Log a fit to MLflow.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `bayesbasis.fit`.
+    uri : str or path-like
+        Folder of the file store, or the address of a tracking server.
+    experiment : str
+        Experiment to log to; made if it is not there.
+
+    Returns
+    -------
+    str
+        Id of the run. It holds the card (``card.toml``), the fit (``fit.nc``), the diagnosis of
+        every scalar (``diagnosis.csv``) and its worst figures as metrics.
+
+    Raises
+    ------
+    ValueError
+        If MLflow is not installed.
+    """
+    found = diagnose(fit)
+    with _store(uri, experiment) as (client, place):
+        run = str(client.create_run(place, run_name=fit.attrs["card_name"]).info.run_id)
+        for name in ("card_name", "data_hash", "seed"):
+            client.log_param(run, name, fit.attrs[name])
+        metrics = {
+            "r_hat_max": found.table["r_hat"].max(),
+            "ess_bulk_min": found.table["ess_bulk"].min(),
+            "ess_tail_min": found.table["ess_tail"].min(),
+            "divergences": found.divergences,
+            "wall_time_s": fit.attrs["wall_time_s"],
+        }
+        for name, value in metrics.items():
+            client.log_metric(run, name, float(value))
+        client.log_text(run, fit.attrs["card"], "card.toml")
+        client.log_text(run, found.table.to_csv(), "diagnosis.csv")
+        with TemporaryDirectory() as folder:
+            client.log_artifact(run, str(save(fit, Path(folder) / "fit.nc")))
+        client.set_terminated(run)
+    return run
+
+
+@contextmanager
+def _store(uri: str | os.PathLike[str], experiment: str) -> Iterator[tuple[Any, str]]:
+    """Client of a store, and the experiment to log to."""
+    if find_spec("mlflow") is None:
+        raise ValueError("tracking needs MLflow: pip install 'bayesbasis[mlflow]'")
+    text = os.fspath(uri)
+    address = text if "://" in text else Path(text).resolve().as_uri()
+    with _file_store_allowed(address):
+        client = import_module("mlflow").MlflowClient(tracking_uri=address)
+        known = client.get_experiment_by_name(experiment)
+        yield client, known.experiment_id if known else client.create_experiment(experiment)
 
 
 def _log_whole(client: Any, run: str, found: "Comparison") -> None:

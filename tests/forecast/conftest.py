@@ -1,45 +1,15 @@
 """Fits that nobody had to wait for, and paths that no model made."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 
-import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import bayesbasis as bb
-from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.inference.sampling import assemble
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.regimes import Regimes
 from bayesbasis.process.shocks import Shocks
-
-type Fabricate = Callable[..., xr.DataTree]
-
-
-@pytest.fixture(scope="session")
-def fabricate() -> Fabricate:
-    """Make a fit of random draws around the priors' centre; `spread` 0 puts all there."""
-
-    def make(
-        spec: Spec,
-        panel: xr.Dataset,
-        *,
-        chains: int = 2,
-        draws: int = 8,
-        spread: float = 0.3,
-    ) -> xr.DataTree:
-        flat = np.random.default_rng(0).standard_normal(
-            (chains, draws, log_posterior(spec, panel).size)
-        )
-        stats = {"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}
-        return assemble(
-            spec, panel, spread * flat, xr.Dataset(stats), seed=0, started=perf_counter()
-        )
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,23 @@ def test_a_comparison_is_logged_with_a_run_a_model(found, tmp_path):
     assert all(r.data.tags["mlflow.parentRunId"] == run for r in inner.values())
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_fit_is_logged_whole(fabricate, tmp_path):
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    prices, _ = bb.simulate_market(seed=4, underlyings=["BTC"], quarters=4)
+    panel, _ = bb.make_panel(prices)
+    fit = fabricate(bb.load_card("ou"), panel, draws=50)
+    run = tracking.log_fit(fit, tmp_path / "runs", experiment="basis")
+    with tracking._file_store_allowed("file:"):
+        client = mlflow.MlflowClient((tmp_path / "runs").as_uri())
+        kept = client.get_run(run).data
+        card, draws = (client.download_artifacts(run, name) for name in ("card.toml", "fit.nc"))
+    assert bb.load_card(card) == bb.load_card("ou")
+    assert bb.load(draws)["posterior"].to_dataset().equals(fit["posterior"].to_dataset())
+    assert kept.params["data_hash"] == fit.attrs["data_hash"]
+    np.testing.assert_allclose(kept.metrics["r_hat_max"], bb.diagnose(fit).table["r_hat"].max())
+
+
 def test_without_mlflow_it_says_what_to_install(found, monkeypatch, tmp_path):
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'bayesbasis\[mlflow\]'"):
