@@ -16,6 +16,7 @@ from bayesbasis.process.quadrature import Steps
 from bayesbasis.process.regimes import generator, stationary
 from bayesbasis.process.returns import simulate_spot
 from bayesbasis.process.simulation import (
+    curve_shocks,
     move_scale,
     shared_shocks,
     simulate_deviations,
@@ -273,12 +274,9 @@ def _simulate_curve(
         np.array([market.noise / _DAYS_PER_YEAR]),
         rng,
     )
-    before = np.concatenate([np.zeros((contracts, 1)), deviation[0, :, :-1]], axis=1)
-    noise = np.array([market.noise / _DAYS_PER_YEAR])
-    scale = move_scale(np.zeros(contracts), phi[0], variance[0], noise) * volatility[path]
-    moved = deviation[0] - phi[0] * before
-    shocks = np.divide(moved, scale, out=np.full(moved.shape, np.nan), where=scale > 0)
-    return deviation[0], quote[0], shocks
+    start, noise = np.zeros(contracts), np.array([market.noise / _DAYS_PER_YEAR])
+    scale = move_scale(start, phi[0], variance[0], noise) * volatility[path]
+    return deviation[0], quote[0], curve_shocks(start, deviation[0], phi[0], scale)
 
 
 def _truth(

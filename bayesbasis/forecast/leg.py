@@ -47,6 +47,11 @@ class SpotLeg:
     correlation: Array
     level: Array
 
+    def on(self, u: int, regime: Array) -> tuple[Array, Array]:
+        """Volatility and correlation of an underlying on paths of regimes, (draw, step)."""
+        draw = np.arange(len(regime))[:, None]
+        return self.volatility[draw, u, regime], self.correlation[draw, u, regime]
+
 
 def spot_leg(
     fit: xr.DataTree, *, panel: xr.Dataset | None = None, draws: int = 400, seed: int = 1
@@ -142,15 +147,14 @@ def with_spot(
             continue
         group = u * layout.levels.underlyings
         gaps, regime = _grid(timed, members)
-        steps, rows = len(gaps), np.arange(len(regime))[:, None]
-        volatility = leg.volatility[rows, u, regime]
+        steps, (volatility, with_curve) = len(gaps), leg.on(u, regime)
         move = np.zeros((len(regime), steps))
         move[:, 1:] = simulate_spot(
             _shocks(timed, spec, members),
             correlation[:, group],
             tail[:, group],
             volatility[:, 1:],
-            leg.correlation[rows, u, regime][:, 1:],
+            with_curve[:, 1:],
             rng,
         )
         level = leg.level[u] * np.exp(np.cumsum(move * np.sqrt(gaps), axis=1))

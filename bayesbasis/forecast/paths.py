@@ -9,27 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayesbasis.data.panel import countdown, instant, is_perpetual, known_at, lives
+from bayesbasis.data.panel import instant, is_perpetual, known_at, lives
 from bayesbasis.forecast.calendar import ahead, grid
 from bayesbasis.forecast.leg import with_spot
-from bayesbasis.forecast.origin import Origin, states_at
-from bayesbasis.forecast.scenario import Future, Scenario, future
-from bayesbasis.forecast.spot import spot_paths
-from bayesbasis.forecast.steps import move_tables, regime_paths
+from bayesbasis.forecast.origin import states_at
+from bayesbasis.forecast.scenario import Scenario, future
+from bayesbasis.forecast.simulated import simulate_paths
 from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
-from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes, fair_basis, is_constant
-from bayesbasis.process.quadrature import ENDLESS
-from bayesbasis.process.simulation import move_scale, simulate_deviations
 
 Array = NDArray[Any]
 
-_YEAR_NS = 365 * 86_400 * 10**9
 _SPOT_STREAM, _COVARIATE_STREAM = 1, 2
 
 
@@ -82,8 +75,10 @@ def forecast(
     regime : int, optional
         Regime in which all paths start, 1 the calmest, for stress; by default as filtered.
     spot : bool
-        Whether to simulate spot as well: its volatility by regime and its correlation with the
-        basis are learned from the quotes known at the origin.
+        Whether to return spot as well: its volatility by regime and its correlation with the
+        basis are those of the posterior, or learned from the quotes known at the origin. Where the
+        equilibrium reads spot it reverts, and shares regimes and shocks with the basis only where
+        it is estimated with it.
     covariates : mapping, pandas.DataFrame or xarray.Dataset, optional
         What columns that the card reads will be. Of a mapping each value is a number, a series
         over time, or ``"simulate"``: Ornstein-Uhlenbeck, learned from its past with its
@@ -99,7 +94,7 @@ def forecast(
         ``tail``, infinite if Gaussian. With spot: ``spot`` and ``spot_scale``, the scale of its log
         move into a step given the regime. Where the fair curve moves with spot or covariates:
         or a perpetual is among them: ``equilibrium``, its path; where it reads spot, ``level`` (log
-        units) instead of carry and no spot leg. Coords ``time`` and ``tau`` (contract, step), which
+        units) instead of carry. Coords ``time`` and ``tau`` (contract, step), which
         is missing for perpetuals. Step 0 is the origin, the last step of a contract its expiry;
         after it values are missing (regime -1).
 
@@ -141,8 +136,9 @@ def forecast(
         np.random.default_rng([seed, _COVARIATE_STREAM]),
     )
     paths = simulate_paths(spec, known, live, state, instants, posterior, rng, drive)
-    # An equilibrium that reads spot has paths of its own, of a spot that nobody can hold.
-    if spot and not spec.equilibrium.reads_spot:
+    if spec.equilibrium.reads_spot:
+        paths = paths if spot else paths.drop_vars(["spot", "spot_scale"])
+    elif spot:
         # A stream of its own: paths of the basis are the same with and without spot.
         beside = np.random.default_rng([seed, _SPOT_STREAM])
         paths = with_spot(paths, spec, state.layout, known, state.natural, beside)
@@ -159,48 +155,6 @@ def _all_in(spec: Spec, regime: int, drawn: Array) -> Array:
     if not 1 <= regime <= spec.regimes.count:
         raise ValueError(f"regime is {regime}; the model has regimes 1 to {spec.regimes.count}")
     return np.full_like(drawn, regime - 1)
-
-
-def simulate_paths(
-    spec: Spec,
-    known: xr.Dataset,
-    live: Array,
-    state: Origin,
-    times: Array,
-    draws: xr.Dataset,
-    rng: Generator,
-    drive: Future | None = None,
-) -> xr.Dataset:
-    """Simulate from states at an origin.
-
-    Parameters
-    ----------
-    spec : Spec
-        The model.
-    known : xarray.Dataset
-        Panel of the quotes known at the origin.
-    live : ndarray of int
-        Positions of the contracts to simulate.
-    state : Origin
-        What is known there, draw by draw.
-    times : ndarray of datetime64[ns], shape (step,)
-        The origin, and the grid after it.
-    draws : xarray.Dataset
-        What the states were made from, for its chains and draws.
-    rng : numpy.random.Generator
-        Source of randomness.
-    drive : Future, optional
-        Covariates to come; by default they keep their last values.
-
-    Returns
-    -------
-    xarray.Dataset
-        As `forecast`, without attrs.
-    """
-    if drive is None:
-        drive = future(spec, state.layout, known, known, live, times, None, len(state.level), rng)
-    arrays = _simulate(spec, known, live, state, drive, times, rng)
-    return _dataset(known, live, times, draws, arrays)
 
 
 def origin_of(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> np.datetime64:
@@ -263,120 +217,3 @@ def end_of(
     if endless.any():
         return start + length
     return min(known["expiry"].values[live].max().astype("datetime64[ns]"), start + length)
-
-
-def _simulate(
-    spec: Spec,
-    known: xr.Dataset,
-    live: Array,
-    state: Origin,
-    drive: Future,
-    times: Array,
-    rng: Generator,
-) -> dict[str, Array]:
-    """Simulate underlying by underlying; arrays have shape (draw, contract, step)."""
-    layout, quantity = state.layout, spec.equilibrium.quantity
-    inputs = filter_inputs(spec, state.natural, np)
-    draws = len(inputs["noise"])
-    tau = _countdown(known, live, times)
-    arrays = {
-        "basis": np.full((draws, *tau.shape), np.nan),
-        "deviation": np.full((draws, *tau.shape), np.nan),
-        "regime": np.full((draws, *tau.shape), -1, np.int8),
-        "shock_scale": np.full((draws, *tau.shape), np.nan, np.float32),
-        quantity: state.natural[quantity][:, live] * 0.01,
-    }
-    own = layout.contract_underlying[live] * layout.levels.underlyings
-    pushed = drive.before_steps(spec.drivers.speed, tau)
-    arrays |= law_parameters(spec, state.natural, own, pushed[:, :, 0], np)
-    arrays["tail"] = inputs["tail"][:, own]
-    if not is_constant(spec.equilibrium) or is_perpetual(known)[live].any():
-        arrays["equilibrium"] = np.full((draws, *tau.shape), np.nan)
-    if spec.equilibrium.reads_spot:
-        spot = spot_paths(spec, layout, known, times, draws, rng)
-    gaps = np.diff(times).astype(np.int64) / _YEAR_NS
-    stays = drive.at_steps(spec.drivers.stay, tau)
-    regimes = regime_paths(spec, state, live, stays, gaps, rng)
-    carried = drive.at_steps(spec.equilibrium.covariates, tau)
-    observed = drive.values.get(spec.equilibrium.fixed, np.zeros((1, *tau.shape)))
-    owners = np.stack([layout.contract_underlying[live], layout.contract_path[live]])
-    for u, on in np.unique(owners, axis=1).T:
-        group = int(u) if layout.levels.underlyings else 0
-        path = regimes[on]
-        members = np.flatnonzero((owners == [[u], [on]]).all(0))
-        phi, variance = move_tables(
-            spec, state, live[members], tau[members], group, pushed[:, members]
-        )
-        volatility = np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1)
-        noise = inputs["noise"][:, group]
-        deviation, quote = simulate_deviations(
-            state.level[:, live[members]],
-            state.spread[:, live[members]],
-            phi,
-            variance,
-            volatility,
-            inputs["correlation"][:, group],
-            inputs["tail"][:, group],
-            noise,
-            rng,
-        )
-        scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
-        contract = np.broadcast_to(live[members, None], tau[members].shape)
-        log_spot = spot[u][:, None] if spec.equilibrium.reads_spot else np.zeros(1)
-        read = log_spot, carried[:, members], observed[:, members]
-        span = np.where(tau[members] >= ENDLESS, PREMIUM_SPAN, tau[members])
-        quotes = Quotes(span, contract, np.array([[group]]), *read)
-        fair = fair_basis(spec.equilibrium, state.natural, quotes, np)
-        if "equilibrium" in arrays:
-            arrays["equilibrium"][:, members] = fair
-        ended = np.isnan(tau[members])
-        arrays["deviation"][:, members] = np.where(ended, np.nan, deviation)
-        arrays["basis"][:, members] = fair + quote
-        arrays["shock_scale"][:, members] = np.where(ended, np.nan, scale * volatility[:, None])
-        arrays["regime"][:, members] = np.where(ended, -1, path[:, None, :] + 1)
-    quoted = state.tau[live] == tau[:, 0]
-    arrays["basis"][:, quoted, 0] = state.basis[live[quoted]]
-    return arrays
-
-
-def _countdown(known: xr.Dataset, live: Array, times: Array) -> Array:
-    """Time to expiry on the grid, shape (contract, step); missing after expiry."""
-    left = countdown(known["expiry"].values[live, None], times)
-    return np.where(left >= 0, left, np.nan)
-
-
-def _dataset(
-    known: xr.Dataset, live: Array, times: Array, posterior: xr.Dataset, arrays: dict[str, Array]
-) -> xr.Dataset:
-    tau = _countdown(known, live, times)
-    stamps = np.where(np.isnan(tau), np.datetime64("NaT", "ns"), times)
-    tau = np.where(tau >= ENDLESS, np.nan, tau)
-    sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
-    named = {
-        "basis": ("log basis as quoted", "1"),
-        "deviation": ("deviation from equilibrium", "1"),
-        "regime": ("volatility regime, 1 the calmest; -1 after expiry", "1"),
-        "shock_scale": ("scale of the deviation's move into the step", "1"),
-        "carry": ("carry", "1/year"),
-        "level": ("logarithm of the level of spot over the mean of the panel", "1"),
-        "equilibrium": ("fair log basis", "1"),
-        "half_life": ("half-life of the expiry-free mean reversion", "day"),
-        "tail": ("degrees of freedom of shocks", "1"),
-    }
-    variables = {}
-    for name, array in arrays.items():
-        long_name, units = named.get(name, (f"{name} of the law", "1"))
-        value = array.reshape(*sizes, *array.shape[1:])
-        own = ("contract", "step")[: value.ndim - 2]
-        attrs = {"long_name": long_name, "units": units}
-        variables[name] = (("chain", "draw", *own), value, attrs)
-    chosen = known[["underlying", "venue", "kind", "expiry"]].isel(contract=live).coords
-    coords = {
-        "chain": posterior["chain"].values,
-        "draw": posterior["draw"].values,
-        "step": np.arange(len(times)),
-        "time": (("contract", "step"), stamps.astype("datetime64[ns]")),
-        "tau": (("contract", "step"), tau, {"units": "year", "long_name": "time to expiry"}),
-    }
-    coords |= {name: chosen[name] for name in ("contract", "underlying", "venue", "kind", "expiry")}
-    return xr.Dataset(variables, coords)

@@ -13,7 +13,8 @@ from bayesbasis.data.panel import countdown, known_at, panel_hash
 from bayesbasis.forecast.calendar import grid
 from bayesbasis.forecast.intervals import bands
 from bayesbasis.forecast.origin import Origin, path_groups
-from bayesbasis.forecast.paths import end_of, live_contracts, origin_of, simulate_paths
+from bayesbasis.forecast.paths import end_of, live_contracts, origin_of
+from bayesbasis.forecast.simulated import simulate_paths
 from bayesbasis.inference.draws import natural_draws
 from bayesbasis.inference.prior import prior_draws
 from bayesbasis.model.cards import write_card

@@ -186,3 +186,25 @@ def move_scale(spread: Array, phi: Array, variance: Array, noise: Array) -> Arra
         scale[..., t] = np.where(still, 0.0, predicted / np.sqrt(total))
         spread = np.where(still, spread, noise * predicted / total)
     return scale
+
+
+def curve_shocks(level: Array, deviation: Array, phi: Array, scale: Array) -> Array:
+    """Student-t shocks ``ε√w`` that moved the filtered deviations of a curve.
+
+    Parameters
+    ----------
+    level : ndarray, shape (...)
+        Filtered deviation before the first move.
+    deviation, phi : ndarray, shape (..., step)
+        Deviations, and ``φ`` of the moves that led to them.
+    scale : ndarray, shape (..., step)
+        Scale of every move, from `move_scale` and the volatility.
+
+    Returns
+    -------
+    ndarray, shape (..., step)
+        Missing where nothing moves.
+    """
+    before = np.concatenate([level[..., None], deviation[..., :-1]], axis=-1)
+    moved = deviation - phi * before
+    return np.divide(moved, scale, out=np.full(moved.shape, np.nan), where=scale > 0)

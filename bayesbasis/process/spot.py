@@ -99,19 +99,23 @@ def learn_reversion(
     return Reversion(days, centre + mean, volatility, shocks)
 
 
-def simulate_reversion(past: Reversion, start: float, gaps: Array, rng: Generator) -> Array:
-    """Run a series forward, its shocks drawn from the past ones.
+def simulate_reversion(
+    past: Reversion, start: Array | float, gaps: Array, rng: Generator, moves: Array | None = None
+) -> Array:
+    """Run a series forward, its shocks drawn from the past ones unless they are given.
 
     Parameters
     ----------
     past : Reversion
         From `learn_reversion`.
-    start : float
+    start : ndarray, shape (draw,), or float
         Value now.
     gaps : ndarray, shape (step,)
         Years from each point to the next, the first counted from now; may be zero.
     rng : numpy.random.Generator
         Source of randomness.
+    moves : ndarray, shape (draw, step), optional
+        Shocks times volatility, per root year, in the place of drawn ones.
 
     Returns
     -------
@@ -121,7 +125,10 @@ def simulate_reversion(past: Reversion, start: float, gaps: Array, rng: Generato
     value, path = np.full(len(alpha), start), np.empty((len(alpha), len(gaps)))
     for step, gap in enumerate(gaps):
         phi, variance = np.exp(-alpha * gap), -np.expm1(-2.0 * alpha * gap) / (2.0 * alpha)
-        shock = rng.choice(past.shocks, len(alpha))
-        value = past.mean + phi * (value - past.mean) + past.volatility * np.sqrt(variance) * shock
+        if moves is None:
+            move = past.volatility * rng.choice(past.shocks, len(alpha))
+        else:
+            move = moves[:, step]
+        value = past.mean + phi * (value - past.mean) + np.sqrt(variance) * move
         path[:, step] = value
     return path

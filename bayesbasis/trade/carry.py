@@ -148,7 +148,7 @@ def _require(paths: xr.Dataset, direction: str, kind: str, unit: str, notional: 
     if "spot" not in paths:
         raise ValueError(
             "the paths have no spot, and a trade needs it: take them from "
-            "bayesbasis.forecast(fit, spot=True); an equilibrium that reads spot has none to trade"
+            "bayesbasis.forecast(fit, spot=True)"
         )
     for name, word, allowed in (
         ("direction", direction, tuple(DIRECTIONS)),

@@ -113,7 +113,7 @@ def _require(paths: xr.Dataset, direction: str, mode: str, alpha: float) -> None
     if "spot" not in paths:
         raise ValueError(
             "the paths have no spot, and liquidation hangs on it: take them from "
-            "bayesbasis.forecast(fit, spot=True); an equilibrium that reads spot has none to trade"
+            "bayesbasis.forecast(fit, spot=True)"
         )
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha:g}; a probability lies between 0 and 1")

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesbasis as bb
-from bayesbasis.forecast.spot import spot_paths
+from bayesbasis.forecast.spot import spot_alone, spot_past
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.priors import LogitNormal
 from bayesbasis.process.equilibria import MeanRevertingSpot
 
 ORIGIN = "2022-06-01"
@@ -79,9 +81,9 @@ def test_spot_starts_at_its_last_quote_and_is_simulated_per_underlying(spot_card
     layout = lay_out(spot_card, panel)
     last = panel["time"].values.max()
     times = last + np.arange(4) * np.timedelta64(1, "D")
-    found = spot_paths(spot_card, layout, panel, times, 50, np.random.default_rng(0))
-    assert set(found) == {0, 1}
-    for u, path in found.items():
+    rng = np.random.default_rng(0)
+    for u in range(2):
+        path = spot_alone(spot_past(spot_card, layout, panel, u, times, 50, rng), rng).log_spot
         assert path.shape == (50, 4)
         own = layout.contract_underlying[layout.contract] == u
         at = (panel["time"].values[layout.order] == last) & (layout.order >= 0)
@@ -93,7 +95,7 @@ def test_too_little_spot_to_learn_from_says_so(spot_card, panel):
     few = bb.known_at(panel, panel["time"].values.min() + np.timedelta64(3, "D"))
     layout = lay_out(spot_card, few)
     with pytest.raises(ValueError, match=r"BTC has 4 times with a spot price .* at least 10"):
-        spot_paths(spot_card, layout, few, few["time"].values[-1:], 5, np.random.default_rng(0))
+        spot_past(spot_card, layout, few, 0, few["time"].values[-1:], 5, np.random.default_rng(0))
 
 
 def test_fair_value_at_the_origin_is_that_of_the_spot_there(spot_fit):
@@ -102,3 +104,52 @@ def test_fair_value_at_the_origin_is_that_of_the_spot_there(spot_fit):
     np.testing.assert_allclose(
         fair, paths["equilibrium"].isel(step=0).transpose(*fair.dims), atol=1e-12
     )
+
+
+def test_paths_hold_the_spot_that_their_equilibrium_reads(paths, spot_fit):
+    """Price and level give the curve back; without spot everything else is the same."""
+    fitted = spot_fit["constant_data"].to_dataset()
+    own = fitted["underlying"].values[fitted["contract_index"].values] == "BTC"
+    centre = np.log(fitted["spot"].values[own]).mean()
+    natural = spot_fit["posterior"].to_dataset().isel(chain=0, draw=0)
+    speed = np.log(2) * 365 / float(natural["spot_half_life"].sel(underlying="BTC"))
+    btc = paths.isel(contract=np.flatnonzero(paths["underlying"].values == "BTC"))
+    weight = 1 - np.exp(-speed * btc["tau"])
+    fair = -weight * (np.log(btc["spot"]) - centre - btc["level"])
+    np.testing.assert_allclose(
+        fair.transpose(*btc["equilibrium"].dims), btc["equilibrium"], atol=1e-12
+    )
+    assert (btc["spot_scale"].isel(step=slice(1, 5)) > 0).all()
+    without = bb.forecast(spot_fit, seed=1, spot=False)
+    assert without.identical(paths.drop_vars(["spot", "spot_scale"]))
+
+
+def test_a_reverting_spot_is_traded_like_any_other(paths):
+    trades = bb.cash_and_carry(paths, costs=bb.Costs(fee_bp=3.0, financing=0.02))
+    gap = (trades["attribution"].sum("component") - trades["pnl"]) / trades["notional"]
+    assert np.abs(gap).max() < 1e-12
+    # In the money of the day of entry: the basis locked in, less what is left of it at expiry.
+    last = np.isfinite(paths["tau"].values).sum(1) - 1
+    at = xr.DataArray(last, dims="contract")
+    value = np.expm1(paths["basis"]) * paths["spot"]
+    gross = trades["attribution"].sel(component=["convergence", "carry"]).sum("component")
+    expected = value.isel(step=0) - value.isel(step=at)
+    np.testing.assert_allclose(gross, expected, atol=1e-9 * float(paths["spot"].max()))
+    found = bb.margin(paths, leverage=(2, 20))
+    assert (found["liquidation"].sel(leverage=20) >= found["liquidation"].sel(leverage=2)).all()
+
+
+def test_estimated_together_a_reverting_spot_moves_with_its_curve(fabricate, spot_card, panel):
+    """Shocks of curve and spot have the correlation that the posterior has."""
+    together = replace(spot_card, spot=bb.Spot(correlation=LogitNormal(0.7, 0.1, -1.0, 1.0)))
+    fit = fabricate(together, bb.known_at(panel, ORIGIN), draws=800, spread=0.0)
+    paths = bb.forecast(fit, seed=1)
+    one = paths.isel(contract=np.flatnonzero(paths["underlying"].values == "BTC")[-1:]).squeeze()
+    spot, basis = (
+        values.isel(step=1) - values.isel(step=0)
+        for values in (np.log(one["spot"]), one["deviation"])
+    )
+    found = np.corrcoef(spot.values.ravel(), basis.values.ravel())[0, 1]
+    # Two contracts share the mean shock: each has less of it in common with spot.
+    rho = float(fit["posterior"]["correlation"][0, 0, 0])
+    assert found == pytest.approx(0.7 * np.sqrt((1 + rho) / 2), abs=0.05)
