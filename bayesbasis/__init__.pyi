@@ -61,6 +61,7 @@ from .trade.funding import funding_spread as funding_spread
 from .trade.liquidation import liquidation_price as liquidation_price
 from .trade.margins import margin as margin
 from .trade.orders import read_orders as read_orders
+from .trade.perpetual import with_funding as with_funding
 from .trade.record import realised as realised
 from .trade.record import reliability as reliability
 from .trade.risk import risk_table as risk_table

@@ -17,7 +17,7 @@ from bayesbasis.forecast.stress import shock
 from bayesbasis.forecast.valuation import mispricing
 from bayesbasis.trade.costs import BASIS_POINT
 from bayesbasis.trade.margins import margin
-from bayesbasis.trade.orders import Orders, put_on
+from bayesbasis.trade.orders import Orders, put_on, traded
 from bayesbasis.trade.risk import risk_table
 from bayesbasis.trade.sizing import growth_leverage
 
@@ -55,6 +55,7 @@ def desk(
         Keyword arguments of `write_report`.
     """
     say: dict[str, Any] = {"origin": origin, "panel": panel, "seed": seed, "draws": draws}
+    say["horizon"] = orders.horizon
     paths = forecast(fit, repeats=repeats, **say)
     financing = orders.costs.financing
     found = mispricing(fit, paths.attrs["origin"], panel=panel, financing=financing, seed=seed)
@@ -89,7 +90,7 @@ def _margins(paths: xr.Dataset, orders: Orders) -> xr.Dataset:
     """Liquidation of every traded contract, as its first order trades it."""
     each: dict[str, xr.Dataset] = {}
     for order in orders.trades:
-        own = paths if order.contract is None else paths.sel(contract=[order.contract])
+        own = paths.sel(contract=traded(paths, order))
         found = margin(
             own,
             order.direction,

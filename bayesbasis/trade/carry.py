@@ -15,11 +15,13 @@ from bayesbasis.trade.exits import (
     exit_steps,
     exit_words,
     last_steps,
+    perpetuals,
     years_left,
 )
 
 Array = NDArray[Any]
 
+_YEAR = np.timedelta64(365, "D")
 COMPONENTS = ("convergence", "carry", "funding", "financing", "fees")
 DIRECTIONS = {"cash-and-carry": 1, "reverse": -1}
 
@@ -47,7 +49,8 @@ def cash_and_carry(
         \text{inverse:}\ e^{b_0 - b_t} - 1
 
     An inverse future pays ``N (1/F_t - 1/F_0)`` in coin to whoever sold ``N`` of quote currency;
-    ``N`` is the coin's value at the futures price, so spot is hedged out. The same formula at the
+    ``N`` is the coin's value at the futures price, so spot is hedged out. A perpetual pays
+    **funding** into every step that `with_funding` has given it. The same formula at the
     fair basis ``θ`` is what **carry** earned; the rest is **convergence** of the deviation. The
     reverse trade earns the opposite, and pays to borrow.
 
@@ -105,7 +108,7 @@ def cash_and_carry(
     elapsed = _elapsed(paths)
     flows = {"carry": _gross(fair, fair, growth, kind)}
     flows["convergence"] = _gross(basis, basis, growth, kind) - flows["carry"]
-    flows["funding"] = _funding(paths, growth)
+    flows["funding"] = _funding(paths, basis, growth, kind)
     flows = {name: sign * value for name, value in flows.items()}
     flows["financing"] = -costs.holding(sign) * np.broadcast_to(elapsed, basis.shape)
     opening = costs.leg("spot") + costs.leg("futures") * np.exp(basis[..., :1])
@@ -145,6 +148,12 @@ def fair_basis(paths: xr.Dataset) -> Array:
 
 
 def _require(paths: xr.Dataset, direction: str, kind: str, unit: str, notional: float) -> None:
+    if perpetuals(paths).any() and "funding" not in paths:
+        raise ValueError(
+            "a perpetual earns funding, and the paths have none: add it with "
+            "bayesbasis.with_funding(paths, 'binance'), or another venue or forecast; in a file of "
+            "trades say funding = 'binance'"
+        )
     if "spot" not in paths:
         raise ValueError(
             "the paths have no spot, and a trade needs it: take them from "
@@ -163,8 +172,8 @@ def _require(paths: xr.Dataset, direction: str, kind: str, unit: str, notional: 
 
 def _elapsed(paths: xr.Dataset) -> Array:
     """Years since the origin, shape (contract, step)."""
-    tau = years_left(paths)
-    return tau[:, :1] - tau
+    tau, time = years_left(paths), paths["time"].transpose("contract", "step").values
+    return np.where(perpetuals(paths)[:, None], (time - time[:, :1]) / _YEAR, tau[:, :1] - tau)
 
 
 def _basis(paths: xr.Dataset, entry: float | None) -> Array:
@@ -188,11 +197,16 @@ def _gross(start: Array, path: Array, growth: Array, kind: str) -> Array:
     return np.expm1(start[..., :1]) - growth * np.expm1(path)
 
 
-def _funding(paths: xr.Dataset, growth: Array) -> Array:
-    """Funding received so far by whoever is short, per unit of spot at entry."""
+def _funding(paths: xr.Dataset, basis: Array, growth: Array, kind: str) -> Array:
+    """Funding received so far by whoever is short, per unit of spot at entry.
+
+    It is paid on what the position is worth: the futures price, or, of an inverse contract, coin
+    for a fixed sum of quote currency, sold when it comes.
+    """
     if "funding" not in paths:
         return np.zeros_like(growth)
-    return np.cumsum(paths["funding"].transpose(*PATH).values * growth, axis=-1)
+    worth = np.exp(basis[..., :1] - basis) if kind == "inverse" else growth * np.exp(basis)
+    return np.cumsum(paths["funding"].transpose(*PATH).values * worth, axis=-1)
 
 
 def _profit(basis: Array, growth: Array, flows: dict[str, Array], sign: int, kind: str) -> Array:

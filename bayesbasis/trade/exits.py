@@ -72,6 +72,12 @@ def exit_steps(paths: xr.Dataset, exit: Exit, sign: int) -> Array:
         gone[..., 0] = False
         return np.where(gone.any(-1), gone.argmax(-1), last)
     if isinstance(exit, str) and exit == "expiry":
+        if perpetuals(paths).any():
+            name = paths["contract"].values[perpetuals(paths)][0]
+            raise ValueError(
+                f"{name} is a perpetual and never expires: choose an exit such as '14D', or other "
+                "contracts"
+            )
         left = years_left(paths)[np.arange(len(last)), last]
         if (left > 0).any():
             name = paths["contract"].values[np.argmax(left > 0)]
@@ -96,17 +102,24 @@ def _exit_at(paths: xr.Dataset, exit: Any, last: Array) -> Array:
     if not moment > start:
         raise ValueError(f"exit {exit!r} is not after the origin {start:.19}; give a later one")
     ends = time[np.arange(len(last)), last]
-    if ((ends < moment) & (years_left(paths)[np.arange(len(last)), last] > 0)).any():
+    goes_on = perpetuals(paths) | (years_left(paths)[np.arange(len(last)), last] > 0)
+    if ((ends < moment) & goes_on).any():
         raise ValueError(f"the paths end before the exit {exit!r}: forecast with a longer horizon")
     # After a contract's last step there is no time: it compares as not before anything.
     return np.minimum((time < moment).sum(1), last)
 
 
+def perpetuals(paths: xr.Dataset) -> NDArray[np.bool_]:
+    """Which contracts have no expiry, shape (contract,)."""
+    there = ~np.isnat(paths["time"].transpose("contract", "step").values)
+    return there.any(1) & ~np.isfinite(years_left(paths)).any(1)
+
+
 def years_left(paths: xr.Dataset) -> Array:
-    """Time to expiry along the paths, shape (contract, step); missing after it."""
+    """Time to expiry along the paths, shape (contract, step); missing after it, or without one."""
     return paths["tau"].transpose("contract", "step").values
 
 
 def last_steps(paths: xr.Dataset) -> Array:
     """Last step of every contract."""
-    return np.isfinite(years_left(paths)).sum(1) - 1
+    return (~np.isnat(paths["time"].transpose("contract", "step").values)).sum(1) - 1

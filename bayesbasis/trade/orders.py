@@ -12,7 +12,8 @@ import xarray as xr
 from bayesbasis.trade.book import book
 from bayesbasis.trade.carry import cash_and_carry
 from bayesbasis.trade.costs import BASIS_POINT, Costs, Fee
-from bayesbasis.trade.exits import When
+from bayesbasis.trade.exits import When, perpetuals
+from bayesbasis.trade.perpetual import with_funding
 
 DAY_WORDS = "deviation_bp"
 
@@ -24,7 +25,7 @@ class Order:
     Parameters
     ----------
     contract : str, optional
-        By default every live contract.
+        By default every live contract; perpetuals only if the exit is not their expiry.
     direction, kind, unit : str
         As in `cash_and_carry`.
     exit : str or When
@@ -64,6 +65,10 @@ class Orders:
         Size of the shock to the basis in stress, bp.
     widening : float
         Rise of financing in stress, per year.
+    funding : str, optional
+        Venue, such as ``"deribit"``, whose rule pays funding on perpetuals.
+    horizon : str, optional
+        How far to look ahead, such as ``"30D"``; by default to the last expiry.
     """
 
     trades: tuple[Order, ...] = (Order(),)
@@ -74,6 +79,8 @@ class Orders:
     alpha: float = 0.01
     shock_bp: float = 50.0
     widening: float = 0.05
+    funding: str | None = None
+    horizon: str | None = None
 
 
 def read_orders(path: str | PathLike[str]) -> Orders:
@@ -127,6 +134,8 @@ def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.
     costs : Costs, optional
         Other costs, for stress.
     """
+    if orders.funding is not None and perpetuals(paths).any():
+        paths = with_funding(paths, orders.funding)
     return book(
         *(
             cash_and_carry(
@@ -138,18 +147,35 @@ def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.
                 notional=one.notional,
                 unit=one.unit,
                 margin=one.margin,
-                contracts=None if one.contract is None else [_live(paths, one.contract)],
+                contracts=traded(paths, one),
             )
             for one in orders.trades
         )
     )
 
 
-def _live(paths: xr.Dataset, contract: str) -> str:
-    names = paths["contract"].values.astype(str).tolist()
-    if contract not in names:
-        raise ValueError(f"{contract} is not among the live contracts: {', '.join(names)}")
-    return contract
+def traded(paths: xr.Dataset, order: Order) -> list[str]:
+    """Contracts that an order is for.
+
+    Raises
+    ------
+    ValueError
+        If it names one that is not live, or none is left.
+    """
+    names = paths["contract"].values.astype(str)
+    if order.contract is not None:
+        if order.contract not in names:
+            raise ValueError(
+                f"{order.contract} is not among the live contracts: {', '.join(names)}"
+            )
+        return [order.contract]
+    suited = names[~perpetuals(paths)] if order.exit == "expiry" else names
+    if not suited.size:
+        raise ValueError(
+            f"only perpetuals are live, and they never expire: {', '.join(names)}. Give a trade an "
+            "exit such as '14D'"
+        )
+    return [str(name) for name in suited]
 
 
 def _order(raw: Mapping[str, Any], file: Path) -> Order:

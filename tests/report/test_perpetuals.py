@@ -1,5 +1,6 @@
 """Facts about figures, tables and pages of perpetuals, which have no date to end at."""
 
+import re
 from time import perf_counter
 
 import numpy as np
@@ -11,8 +12,10 @@ import bayesbasis as bb
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.inference.sampling import assemble
 from bayesbasis.report.console import live_view
+from bayesbasis.report.desk import desk
 from bayesbasis.report.figures import plot_bands
 from bayesbasis.report.tables import bands_table, live_table
+from bayesbasis.trade.orders import Orders, put_on
 
 DAY = np.timedelta64(1, "D")
 
@@ -79,3 +82,35 @@ def test_a_page_shows_them_beside_dated_contracts(fit, bands, mixed, tmp_path):
     assert "BTC-PERP" in text
     assert "perpetual" in text
     assert "nan days" not in text
+
+
+def test_a_desk_trades_them_for_their_funding(fit, tmp_path):
+    """Dated contracts to expiry and the perpetual for two weeks, in one book and on one page."""
+    file = tmp_path / "trades.toml"
+    file.write_text(
+        'level = 0.95\nfunding = "deribit"\n[[trade]]\nexit = "expiry"\n'
+        '[[trade]]\ncontract = "BTC-PERP"\nexit = "14D"\n'
+    )
+    found = desk(fit, bb.read_orders(file), draws=16, repeats=20)
+    trades = found["trades"]
+    assert trades["contract"].values.tolist().count("BTC-PERP") == 1
+    gap = (trades["attribution"].sum("component") - trades["pnl"]) / trades["notional"]
+    assert np.abs(gap).max() < 1e-12
+    funding = trades["attribution"].sel(component="funding")
+    dated = trades["contract"].values != "BTC-PERP"
+    assert (funding.isel(trade=np.flatnonzero(dated)) == 0).all()
+    assert np.abs(funding.isel(trade=np.flatnonzero(~dated))).max() > 0
+    assert (trades["holding"].isel(trade=np.flatnonzero(~dated)) == 14).all()
+    text = bb.write_report(tmp_path / "page.html", fit=fit, **found).read_text()
+    assert "BTC-PERP cash-and-carry to 14D" in text
+    assert not re.search(r">\s*nan\b", text, re.IGNORECASE)
+
+
+def test_a_book_of_perpetuals_needs_an_exit(fit):
+    paths = bb.forecast(fit, horizon="20D", seed=1, draws=4, contracts=["BTC-PERP"])
+    with pytest.raises(ValueError, match="only perpetuals are live") as caught:
+        put_on(paths, Orders(funding="binance"))
+    assert str(caught.value) == (
+        "only perpetuals are live, and they never expire: BTC-PERP. Give a trade an exit such as "
+        "'14D'"
+    )

@@ -81,7 +81,8 @@ def test_funding_goes_to_whoever_is_short(paths):
     flat = paid.assign(spot=xr.full_like(paths["spot"], 100.0))
     for direction, sign in (("cash-and-carry", 1), ("reverse", -1)):
         parts = bb.cash_and_carry(flat, direction, exit="9D")["attribution"]
-        np.testing.assert_allclose(parts.sel(component="funding"), sign * 9e-4 * 100, rtol=1e-9)
+        worth = 100 * np.exp(flat["basis"].isel(step=slice(1, 10))).sum("step")
+        np.testing.assert_allclose(parts.sel(component="funding"), sign * 1e-4 * worth, rtol=1e-9)
 
 
 # Exits -------------------------------------------------------------------------------------------
