@@ -57,7 +57,8 @@ def forecast(
         By default every contract quoted at or before the origin that expires after it, and every
         perpetual quoted in the 30 days before.
     horizon : str or numpy.timedelta64, optional
-        How far to go, for instance ``"30D"``; by default to expiry. Perpetuals alone need one.
+        How far to go, for instance ``"30D"``; by default to expiry. Perpetuals alone need one, or
+        `times`.
     times : array-like of datetime64, optional
         Instants to forecast instead of the panel's own rhythm, UTC; steps are exact whatever their
         length.
@@ -122,7 +123,10 @@ def forecast(
     state = states_at(fit, spec, known, posterior, start, rng)
     if regime is not None:
         state = replace(state, regime=_all_in(spec, regime, state.regime))
-    end = end_of(known, live, start, horizon)
+    if horizon is None and times is not None and is_perpetual(known)[live].any():
+        end = np.asarray(times).astype("datetime64[ns]").max()
+    else:
+        end = end_of(known, live, start, horizon)
     instants = grid(known, live, start, end) if times is None else ahead(times, start, end)
     drive = future(
         spec,

@@ -22,7 +22,7 @@ def write_funding_card(spec: FundingSpec) -> str:
     document["name"] = spec.name
     if spec.summary:
         document["summary"] = spec.summary
-    for name in ("levels", "swings", "regimes", "shared_by"):
+    for name in ("levels", "drifts", "swings", "regimes", "shared_by"):
         document[name] = getattr(spec, name)
     priors = tomlkit.table()
     for field in fields(spec.priors):

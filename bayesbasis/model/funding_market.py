@@ -20,6 +20,8 @@ FUNDING_TRUTH: Mapping[str, Any] = {
     "skew": 0.3,
     "width": 1.0,
     "slow_half_life": 20.0,
+    "drift": 2.0,
+    "drift_half_life": 120.0,
     "swing": 2.0,
     "fast_half_life": 1.0,
     "growth": 0.3,

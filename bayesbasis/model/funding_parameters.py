@@ -13,8 +13,9 @@ DAY_HOURS = 24.0
 
 def own_names(spec: FundingSpec) -> tuple[str, ...]:
     """Parameters that every contract has of its own, around the market's; the centre first."""
+    drift = ("drift",) if spec.drifts > 1 else ()
     swing = ("swing",) if spec.swings > 1 else ()
-    return ("centre", "level", *swing, "noise", "memory")
+    return ("centre", "level", *drift, *swing, "noise", "memory")
 
 
 def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
@@ -22,6 +23,8 @@ def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     names: dict[str, tuple[str, ...]] = dict.fromkeys(
         ("skew", "slow_half_life", "growth", "width"), ()
     )
+    if spec.drifts > 1:
+        names |= {"drift_stretch": ()}
     if spec.swings > 1:
         names |= {"fast_share": ()}
     if spec.regimes > 1:
@@ -42,6 +45,7 @@ def funding_dims(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     """Dims of every parameter that `funding_parameters` returns."""
     named = dict(market_names(spec)) | {"centre_between": (), "between": ("own",)}
     named |= {f"{name}_market": () for name in own_names(spec)}
+    named |= {"drift_half_life": ()} if spec.drifts > 1 else {}
     named |= {"fast_half_life": ()} if spec.swings > 1 else {}
     return named | dict.fromkeys(own_names(spec), ("contract",))
 
@@ -65,6 +69,8 @@ def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> di
     """
     shared = (*market_names(spec), "centre_between", "between")
     natural = {name: _seen(spec, name, raw[f"{name}_raw"], xp) for name in shared}
+    if spec.drifts > 1:
+        natural["drift_half_life"] = natural["drift_stretch"] * natural["slow_half_life"]
     if spec.swings > 1:
         natural["fast_half_life"] = natural["fast_share"] * natural["slow_half_life"]
     for place, name in enumerate(own_names(spec)):
@@ -77,27 +83,25 @@ def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> di
     return natural
 
 
-def state_values(spec: FundingSpec, natural: Mapping[str, Any], xp: Any) -> tuple[Any, Any, Any]:
-    r"""Slow level and fast premium of every state in their own units, and its relative noise.
+def state_values(
+    spec: FundingSpec, natural: Mapping[str, Any], xp: Any
+) -> tuple[Any, Any, Any, Any]:
+    r"""Slow level, drift and fast premium of every state in their units, and its relative noise.
 
     .. math:: \frac{e^{a x} - 1}{a}, \qquad e^{g x} r^{\text{wild}}
 
     with rung ``x``, skew ``a``, growth ``g`` and ratio ``r``: near the middle the level is ``x``
-    itself, far above it grows like an exponential. States run over slow rungs, then fast rungs,
-    then regimes; shape (..., state).
+    itself, far above it grows like an exponential. States run over rungs of the drift, slow rungs,
+    fast rungs, then regimes; shape (..., state).
     """
-    slow, fast, regime = (
-        axis.ravel()
-        for axis in np.meshgrid(
-            rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes), indexing="ij"
-        )
-    )
+    axes = rungs(spec.drifts), rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes)
+    drift, slow, fast, regime = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     skew = natural["skew"][..., None]
     level = (xp.exp(skew * slow) - 1.0) / skew
     relative = xp.exp(natural["growth"][..., None] * slow)
     if spec.regimes > 1:
         relative = relative * natural["volatility_ratio"][..., None] ** regime
-    return level, relative * fast, relative
+    return level, drift + 0.0 * level, relative * fast, relative
 
 
 def chains(
@@ -126,10 +130,12 @@ def chains(
     xp : module
         `numpy` or `pytensor.tensor`.
     """
-    level, swing, relative = (x[..., None, :] for x in state_values(spec, natural, xp))
+    level, drift, swing, relative = (x[..., None, :] for x in state_values(spec, natural, xp))
     own = {name: natural[name][..., cell_contract][..., None] for name in own_names(spec)}
     memory = xp.exp(-np.log(2.0) / DAY_HOURS * cell_hours / own["memory"][..., 0])
     resting = own["centre"] + own["level"] * level
+    if spec.drifts > 1:
+        resting = resting + own["drift"] * drift
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
     volatility, rest = _regime_moves(spec, natural, gap_days, xp)
@@ -139,17 +145,29 @@ def chains(
     inner = climb(speed, gap_days, spec.swings, xp)[..., :, None, :, None]
     inner = inner * volatility[..., None, :, None, :]
     places = spec.swings * spec.regimes
-    within = np.outer(occupancy(spec.levels), occupancy(spec.swings)).ravel()
+    within = np.outer(occupancy(spec.drifts), occupancy(spec.levels))
+    within = np.outer(within, occupancy(spec.swings)).ravel()
     start = within[:, None] * rest[..., None, :]
     return {
         "location": (1.0 - memory[..., None]) * resting,
         "scale": own["noise"] * relative,
         "memory": memory,
         "widening": (natural["width"][..., None] - 1.0) * cell_clamp,
-        "slow": climb(np.log(2.0) / natural["slow_half_life"], gap_days, spec.levels, xp),
+        "slow": _slow_moves(spec, natural, gap_days, xp),
         "inner": inner.reshape((*inner.shape[:-4], places, places)),
         "start": start.reshape((*start.shape[:-2], spec.states)),
     }
+
+
+def _slow_moves(spec: FundingSpec, natural: Mapping[str, Any], gap_days: Any, xp: Any) -> Any:
+    """Transition matrices of drift and slow level, two independent ladders, over every gap."""
+    slow = climb(np.log(2.0) / natural["slow_half_life"], gap_days, spec.levels, xp)
+    if spec.drifts == 1:
+        return slow
+    drift = climb(np.log(2.0) / natural["drift_half_life"], gap_days, spec.drifts, xp)
+    both = drift[..., :, None, :, None] * slow[..., None, :, None, :]
+    places = spec.drifts * spec.levels
+    return both.reshape((*both.shape[:-4], places, places))
 
 
 def _regime_moves(

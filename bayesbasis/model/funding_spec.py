@@ -25,6 +25,11 @@ class FundingPriors:
         default it is the rule's; a wide prior frees it.
     slow_half_life : Prior
         Half-life of the slow level, days.
+    drift : Prior
+        What one standard deviation of the drift, slower still, moves the premium by, bp.
+    drift_stretch : Prior
+        Half-life of the drift over that of the slow level; above 2, so that the two keep their
+        names.
     swing : Prior
         Standard deviation of the fast premium, in the calm regime, bp.
     fast_share : Prior
@@ -43,7 +48,7 @@ class FundingPriors:
     centre_between : Prior
         Spread of ``centre`` between contracts, bp.
     between : Prior
-        Spread of level, swing, noise and memory between contracts, in logs.
+        Spread of level, drift, swing, noise and memory between contracts, in logs.
     """
 
     centre: Prior = Normal(1.0, 4.0)  # noqa: RUF009
@@ -51,6 +56,8 @@ class FundingPriors:
     skew: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
     width: Prior = LogNormal(1.0, 1.02)  # noqa: RUF009
     slow_half_life: Prior = LogNormal(30.0, 1.5)  # noqa: RUF009
+    drift: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
+    drift_stretch: Prior = LogNormal(8.0, 2.0, 2.0)  # noqa: RUF009
     swing: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
     fast_share: Prior = LogitNormal(0.05, 1.0, 0.0, 0.5)  # noqa: RUF009
     growth: Prior = Normal(0.2, 0.3)  # noqa: RUF009
@@ -70,6 +77,8 @@ class FundingSpec:
     ----------
     levels : int
         Rungs of the slow level, at least 2.
+    drifts : int
+        Rungs of the drift, a level slower still, of months; 1 leaves it out.
     swings : int
         Rungs of the fast premium; 1 leaves it out.
     regimes : {1, 2}
@@ -91,6 +100,7 @@ class FundingSpec:
     """
 
     levels: int = 7
+    drifts: int = 1
     swings: int = 3
     regimes: int = 2
     shared_by: Literal["contract", "underlying"] = "contract"
@@ -101,6 +111,8 @@ class FundingSpec:
     def __post_init__(self) -> None:
         if self.levels < 2:
             raise ValueError(f"levels is {self.levels}; a slow level needs at least 2 rungs")
+        if self.drifts < 1:
+            raise ValueError(f"drifts is {self.drifts}; 1 leaves the drift out")
         if self.swings < 1:
             raise ValueError(f"swings is {self.swings}; 1 leaves the fast premium out")
         if self.regimes not in (1, 2):
@@ -111,4 +123,4 @@ class FundingSpec:
     @property
     def states(self) -> int:
         """Number of states of an underlying's chain."""
-        return self.levels * self.swings * self.regimes
+        return self.drifts * self.levels * self.swings * self.regimes

@@ -47,6 +47,8 @@ def test_a_perpetual_needs_a_horizon(fabricate, spec, perpetual):
     with pytest.raises(ValueError, match=said):
         bb.forecast(fit, seed=1)
     assert bb.forecast(fit, horizon="10D", seed=1).sizes["step"] == 11
+    times = perpetual["time"].values.max() + np.array([1, 3]) * DAY
+    assert bb.forecast(fit, times=times, seed=1, spot=False).sizes["step"] == 3
 
 
 def test_beside_dated_contracts_it_goes_to_their_last_expiry(fit, mixed):

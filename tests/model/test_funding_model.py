@@ -15,6 +15,7 @@ from bayesbasis.model.funding_parameters import (
     funding_dims,
     funding_parameters,
     funding_raw,
+    own_names,
     state_values,
 )
 from bayesbasis.model.funding_spec import FundingPriors, FundingSpec
@@ -33,7 +34,11 @@ def history():
 
 def raw_of(spec, history, seed=0):
     rng = np.random.default_rng(seed)
-    sizes = {"contract": history.sizes["contract"], "own": 4, "regime": spec.regimes}
+    sizes = {
+        "contract": history.sizes["contract"],
+        "own": len(own_names(spec)) - 1,
+        "regime": spec.regimes,
+    }
     return {
         name: rng.standard_normal([sizes[dim] for dim in dims])
         for name, dims in funding_raw(spec).items()
@@ -73,12 +78,35 @@ def test_states_run_over_rungs_and_regimes():
     spec = FundingSpec(levels=3, swings=2)
     given = {"skew": 0.5, "growth": 0.2, "volatility_ratio": 3.0}
     natural = {name: np.array(value) for name, value in given.items()}
-    level, swing, relative = state_values(spec, natural, np)
+    level, drift, swing, relative = state_values(spec, natural, np)
     x, z = rungs(3), rungs(2)
+    assert (drift == 0.0).all()
     assert level[4] == 0.0
     assert level[-1] == pytest.approx((np.exp(0.5 * x[2]) - 1) / 0.5)
     assert relative[-1] == pytest.approx(3.0 * np.exp(0.2 * x[2]))
     assert swing[-1] == pytest.approx(relative[-1] * z[1])
+
+
+def test_a_drift_is_a_ladder_of_its_own_above_the_slow_one():
+    spec = FundingSpec(drifts=3, levels=2, swings=1, regimes=1)
+    given = {"skew": 0.5, "growth": 0.2}
+    level, drift, _, _ = state_values(spec, {n: np.array(v) for n, v in given.items()}, np)
+    np.testing.assert_allclose(drift, np.repeat(rungs(3), 2))
+    np.testing.assert_allclose(level, np.tile(level[:2], 3))
+    own = {"centre": 1.0, "level": 4.0, "drift": 3.0, "noise": 1.0, "memory": 0.2}
+    natural = {name: np.array([value]) for name, value in own.items()}
+    natural |= {name: np.array(value) for name, value in given.items()}
+    natural |= {"slow_half_life": np.array(10.0), "drift_half_life": np.array(80.0)}
+    natural |= {"width": np.array(1.0)}
+    gap = np.array([4.0])
+    found = chains(spec, natural, np.array([0]), np.array([8.0]), np.array([5.0]), gap, np)
+    resting = found["location"][0] / (1.0 - found["memory"][0])
+    np.testing.assert_allclose(resting, 1.0 + 4.0 * level + 3.0 * drift)
+    # The mean of either ladder decays by its own half-life, whatever the other does.
+    np.testing.assert_allclose(found["slow"][0] @ drift, 2.0 ** (-4.0 / 80.0) * drift)
+    slow = np.tile(rungs(2), 3)
+    np.testing.assert_allclose(found["slow"][0] @ slow, 2.0 ** (-4.0 / 10.0) * slow)
+    np.testing.assert_allclose(found["start"] @ found["slow"][0], found["start"], atol=1e-15)
 
 
 def test_matrices_hold_odds(history):
@@ -97,7 +125,12 @@ def test_matrices_hold_odds(history):
 
 @pytest.mark.parametrize(
     "spec",
-    [SMALL, replace(SMALL, shared_by="underlying"), FundingSpec(levels=2, swings=1, regimes=1)],
+    [
+        SMALL,
+        replace(SMALL, shared_by="underlying"),
+        replace(SMALL, drifts=3),
+        FundingSpec(levels=2, swings=1, regimes=1),
+    ],
 )
 def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     model = build_funding(spec, history)
@@ -137,6 +170,7 @@ def test_cards_keep_a_model():
     [
         ({"levels": 1}, "at least 2 rungs"),
         ({"swings": 0}, "1 leaves the fast premium out"),
+        ({"drifts": 0}, "1 leaves the drift out"),
         ({"regimes": 3}, "choose 1 or 2"),
         ({"shared_by": "venue"}, "choose 'contract' or 'underlying'"),
     ],
