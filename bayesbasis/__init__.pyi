@@ -6,6 +6,8 @@ from .data.funding import make_funding as make_funding
 from .data.funding import read_funding as read_funding
 from .data.funding_rules import FundingRule as FundingRule
 from .data.funding_rules import funding_from_premium as funding_from_premium
+from .data.links import carry_covariate as carry_covariate
+from .data.links import funding_covariate as funding_covariate
 from .data.market import Market as Market
 from .data.market import simulate_market as simulate_market
 from .data.panel import known_at as known_at
@@ -42,6 +44,8 @@ from .inference.storage import save as save
 from .model.cards import list_cards as list_cards
 from .model.cards import load_card as load_card
 from .model.cards import save_card as save_card
+from .model.funding_cards import list_funding_cards as list_funding_cards
+from .model.funding_cards import load_funding_card as load_funding_card
 from .model.funding_market import simulate_funding as simulate_funding
 from .model.funding_spec import FundingSpec as FundingSpec
 from .model.graph import build as build

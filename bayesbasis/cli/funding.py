@@ -28,6 +28,9 @@ def funding(
     horizon: Annotated[
         str, typer.Option(metavar="TIME", help="How far to look ahead, such as 30D.")
     ] = "30D",
+    model: Annotated[
+        str, typer.Option(metavar="CARD", help="Name of a funding card, or path to one.")
+    ] = "funding",
     exchange: Annotated[
         list[Path] | None,
         typer.Option(
@@ -55,6 +58,7 @@ def funding(
     from bayesbasis.report.files import write_figures, write_table
     from bayesbasis.report.funding import outlook_view, plot_cumulative, plot_funding
 
+    spec = bb.load_funding_card(model)
     exchanges = [bb.load_exchange(str(path)) for path in exchange or ()]
     with step(f"read {history}"):
         frame = bb.read_funding(history, timezone=timezone)
@@ -62,7 +66,7 @@ def funding(
     out.mkdir(parents=True, exist_ok=True)
     sampler = {"backend": "laplace"} if quick else None
     tree = bb.fit_funding(
-        bb.FundingSpec(), made, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler
+        spec, made, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler
     )
     progress.print(tree.attrs["diagnosis"], highlight=False)
     with step(f"forecast every settlement of {horizon}"):

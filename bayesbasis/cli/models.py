@@ -33,10 +33,11 @@ def list_models(context: typer.Context) -> None:
     """List the model cards, a line each; `bayesbasis models show CARD` shows one."""
     if context.invoked_subcommand is not None:
         return
-    names = bb.list_cards()
-    width = max(map(len, names))
-    for name in names:
-        line = f"{name:<{width}}  {bb.load_card(name).summary}"
+    said = {name: bb.load_card(name).summary for name in bb.list_cards()}
+    said |= {name: bb.load_funding_card(name).summary for name in bb.list_funding_cards()}
+    width = max(map(len, said))
+    for name, summary in said.items():
+        line = f"{name:<{width}}  {summary}"
         results.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -49,6 +50,11 @@ def show(card: Card) -> None:
     from bayesbasis.report.equations import equations
     from bayesbasis.report.models import parameters_view, prior_view
 
+    if card in bb.list_funding_cards():
+        from bayesbasis.model.funding_cards import funding_card_text
+
+        results.print(funding_card_text(card), markup=False, highlight=False, soft_wrap=True)
+        return
     spec = bb.load_card(card)
     results.print(card_text(card), markup=False, highlight=False, soft_wrap=True)
     for part, lines in equations(spec):

@@ -103,7 +103,7 @@ def list_cards() -> list[str]:
     >>> "anchored-regimes" in list_cards()
     True
     """
-    names = [file.name for file in _shipped().iterdir()]
+    names = [file.name for file in shipped().iterdir()]
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
@@ -276,7 +276,7 @@ class _Place:
         return CardError(", ".join([f"card {self.card!r}", *table, *self.keys[1:]]) + f": {text}")
 
 
-def _shipped() -> Traversable:
+def shipped() -> Traversable:
     """Folder of the cards: inside an installed package, beside one that is run in place."""
     inside = files("bayesbasis") / "cards"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "models"
@@ -289,7 +289,7 @@ def _found(name_or_path: str | PathLike[str]) -> tuple[bytes, str, str]:
     if is_name and not label.lower().endswith(".toml"):
         if label not in list_cards():
             raise CardError(_no_name(label))
-        return (_shipped() / f"{label}.toml").read_bytes(), label, label
+        return (shipped() / f"{label}.toml").read_bytes(), label, label
     file = Path(label)
     if not file.is_file():
         raise CardError(_no_file(file))

@@ -1,13 +1,70 @@
 """Cards of funding models: TOML text that `read_funding_card` turns into an equal value."""
 
 from dataclasses import asdict, fields
+from importlib.resources.abc import Traversable
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from bayesbasis.model.cards import CardError, read_record
+from bayesbasis.model.cards import CardError, read_record, shipped
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.priors import DISTRIBUTIONS
+
+
+def list_funding_cards() -> list[str]:
+    """Names of the funding cards that come with the package, sorted.
+
+    Examples
+    --------
+    >>> "funding" in list_funding_cards()
+    True
+    """
+    names = [file.name for file in _folder().iterdir()]
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def load_funding_card(name_or_path: str | PathLike[str]) -> FundingSpec:
+    """Read a funding card that comes with the package, by name, or any, by path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A string is a path if it ends in ``.toml``, and a name otherwise.
+
+    Raises
+    ------
+    CardError
+        If there is no such card, or it is none.
+
+    Examples
+    --------
+    >>> load_funding_card("funding").shared_by
+    'contract'
+    """
+    return read_funding_card(funding_card_text(name_or_path))
+
+
+def funding_card_text(name_or_path: str | PathLike[str]) -> str:
+    """Text of a funding card, comments and all; see `load_funding_card`."""
+    label = fspath(name_or_path)
+    if label.lower().endswith(".toml"):
+        path = Path(label).expanduser()
+        if not path.is_file():
+            raise CardError(f"no card at {label!r}")
+        return path.read_text("utf-8")
+    if label not in list_funding_cards():
+        known = " or ".join(map(repr, list_funding_cards()))
+        raise CardError(
+            f"no funding card is named {label!r}; there is {known}; a path to a card of your own "
+            "ends in .toml"
+        )
+    return (_folder() / f"{label}.toml").read_text("utf-8")
+
+
+def _folder() -> Traversable:
+    return shipped() / "funding"
 
 
 def write_funding_card(spec: FundingSpec) -> str:

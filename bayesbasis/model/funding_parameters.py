@@ -145,8 +145,8 @@ def chains(
     inner = climb(speed, gap_days, spec.swings, xp)[..., :, None, :, None]
     inner = inner * volatility[..., None, :, None, :]
     places = spec.swings * spec.regimes
-    within = np.outer(occupancy(spec.drifts), occupancy(spec.levels))
-    within = np.outer(within, occupancy(spec.swings)).ravel()
+    over = np.outer(occupancy(spec.drifts), occupancy(spec.levels))
+    within = np.outer(over, occupancy(spec.swings)).ravel()
     start = within[:, None] * rest[..., None, :]
     return {
         "location": (1.0 - memory[..., None]) * resting,

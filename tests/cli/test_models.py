@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import bayesbasis as bb
 from bayesbasis.cli import app
 from bayesbasis.evaluate import sbc
+from bayesbasis.model.funding_cards import funding_card_text
 from bayesbasis.report.equations import equations
 
 
@@ -19,10 +20,17 @@ def run(*words):
 
 def test_every_card_is_listed_on_a_line_with_what_it_says():
     lines = run("models").stdout.splitlines()
-    assert len(lines) == len(bb.list_cards())
-    for line, name in zip(lines, bb.list_cards(), strict=True):
+    said = [(name, bb.load_card(name).summary) for name in bb.list_cards()]
+    said += [(name, bb.load_funding_card(name).summary) for name in bb.list_funding_cards()]
+    for line, (name, summary) in zip(lines, said, strict=True):
         assert line.startswith(name)
-        assert line.endswith(bb.load_card(name).summary)
+        assert line.endswith(summary)
+
+
+def test_a_funding_card_is_shown_comments_and_all():
+    result = run("models", "show", "funding")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == funding_card_text("funding").strip()
 
 
 @pytest.mark.parametrize("card", ["anchored-regimes", "brownian-bridge"])

@@ -32,7 +32,7 @@ MODEL_NAMES = [model if isinstance(model, str) else model.name for model in MODE
 def test_thirty_days_of_premia_beat_what_anyone_would_try(real_data):
     panel, _ = bb.make_panel(real_data("perp-daily.parquet"))
     scores = bb.backtest(
-        MODELS, panel, ORIGINS, "30D", refit=6, draws=300, tune=400, chains=2, progress=False
+        MODELS, panel, ORIGINS, "30D", refit=10, draws=250, tune=300, chains=2, progress=False
     )
     print(scores[["fit_s", "r_hat", "ess_bulk", "divergences"]].isel(model=0).to_dataframe())
     days = np.ceil(scores["horizon"].values).astype(int)

@@ -6,7 +6,11 @@ import pytest
 from bayesbasis.data.funding import make_funding
 from bayesbasis.data.panel import known_at
 from bayesbasis.model.cards import CardError
-from bayesbasis.model.funding_cards import read_funding_card, write_funding_card
+from bayesbasis.model.funding_cards import (
+    load_funding_card,
+    read_funding_card,
+    write_funding_card,
+)
 from bayesbasis.model.funding_graph import build_funding
 from bayesbasis.model.funding_layout import lay_out_funding, measured_at
 from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
@@ -153,6 +157,22 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
         {model.rvs_to_values[model[k]]: v for k, v in raw.items()}, mode="FAST_COMPILE"
     )
     assert value == pytest.approx(filtered, rel=1e-11)
+
+
+def test_the_card_that_comes_along_is_the_default():
+    assert load_funding_card("funding") == FundingSpec()
+    assert load_funding_card("funding").summary
+
+
+def test_a_card_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    said = "^no funding card is named 'fnding'; there is .*'funding'.*; a path to a card of your"
+    with pytest.raises(CardError, match=said):
+        load_funding_card("fnding")
+    path = tmp_path / "mine.toml"
+    with pytest.raises(CardError, match=r"^no card at "):
+        load_funding_card(path)
+    path.write_text(write_funding_card(FundingSpec(levels=5)))
+    assert load_funding_card(path).levels == 5
 
 
 def test_cards_keep_a_model():
