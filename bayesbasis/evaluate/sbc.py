@@ -32,13 +32,16 @@ from bayesbasis.inference.prior import prior_draws
 from bayesbasis.inference.sampling import fit
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.covariates import with_stand_ins
-from bayesbasis.model.layout import lay_out
+from bayesbasis.model.hierarchy import spot_inputs
+from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
-from bayesbasis.process.replication import replicate
+from bayesbasis.process.joint import Returns, joint_sweep
+from bayesbasis.process.replication import replicate_with_spot
 
 Array = NDArray[Any]
 
+_YEAR = np.timedelta64(365, "D")
 LIKELIHOOD = "log likelihood"
 """Name under which the likelihood of the data is ranked."""
 
@@ -104,13 +107,21 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
     prior = prior_draws(spec, panel, draws=1, seed=int(rng.integers(2**32)))
     layout = lay_out(spec, panel)
     # Without a basis, deviations are fair values with the sign reversed.
-    bare = replace(layout, basis=np.zeros_like(layout.basis))
-    (p,) = filter_parameters(spec, bare, natural_draws(spec, prior))
-    deviation = replicate(layout.schedule, p, rng)
+    bare, natural = replace(layout, basis=np.zeros_like(layout.basis)), natural_draws(spec, prior)
+    (p,) = filter_parameters(spec, bare, natural)
+    x = None
+    if layout.spot_move is not None:
+        x = Returns(layout.spot_move, **{n: value[0] for n, value in spot_inputs(natural).items()})
+    deviation, move = replicate_with_spot(layout.schedule, p, x, rng)
+    if x is not None:
+        x, panel = x._replace(move=move), _with_moves(panel, layout, move)
+        bare = replace(lay_out(spec, panel), basis=bare.basis)
+        (p,) = filter_parameters(spec, bare, natural)
     seen = layout.order >= 0
     basis = np.empty(panel.sizes["obs"])
     basis[layout.order[seen]] = (deviation - p.deviation)[seen]
-    value = sweep(layout.schedule, p._replace(deviation=deviation)).value
+    given = layout.schedule, p._replace(deviation=deviation)
+    value = sweep(*given).value if x is None else joint_sweep(*given, x).value
     futures = panel["spot"] * np.exp(basis)
     drawn = panel.assign(
         basis=panel["basis"].copy(data=basis), futures=panel["futures"].copy(data=futures)
@@ -119,10 +130,31 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
     return drawn, truth | {LIKELIHOOD: np.array([value])}
 
 
+def _with_moves(panel: xr.Dataset, layout: Layout, move: Array) -> xr.Dataset:
+    """Give a panel the spot that moves lead to from where it begins."""
+    event = np.repeat(
+        np.arange(len(move)), layout.schedule.event_stop - layout.schedule.event_start
+    )
+    log_spot = np.empty(len(move))
+    order = layout.order[layout.order >= 0]
+    seen = panel["spot"].values[order][np.unique(event, return_index=True)[1]]
+    for u in range(len(layout.underlyings)):
+        own = np.flatnonzero(layout.event_underlying == u)
+        own = own[np.argsort(layout.event_time[own], kind="stable")]
+        years = np.diff(layout.event_time[own], prepend=layout.event_time[own[:1]]) / _YEAR
+        step = np.where(np.isfinite(move[own]), move[own], 0.0) * np.sqrt(years)
+        log_spot[own] = np.log(seen[own[0]]) + np.cumsum(step)
+    spot = np.empty(panel.sizes["obs"])
+    spot[order] = np.exp(log_spot)[event]
+    return panel.assign(spot=panel["spot"].copy(data=spot))
+
+
 def ranks_of(tree: xr.DataTree, truth: Mapping[str, Array], ranked: int) -> dict[str, int]:
     """Rank the truth among draws of a fit, spread evenly over it."""
     posterior = tree["posterior"].to_dataset()
-    likelihood = tree["log_likelihood"].to_dataset()["basis"].sum("event").values.reshape(1, -1)
+    # Of basis and, where it is part of the model, of spot.
+    density = tree["log_likelihood"].to_dataset().to_dataarray()
+    likelihood = density.sum(["variable", "event"]).values.reshape(1, -1)
     quantities = _flat(posterior) | {LIKELIHOOD: likelihood}
     total = likelihood.shape[1]
     if total < ranked:

@@ -7,6 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayesbasis.process.filter import Parameters, Schedule, transitions
+from bayesbasis.process.joint import Returns
 from bayesbasis.process.regimes import stationary
 from bayesbasis.process.simulation import shared_shocks
 
@@ -37,7 +38,33 @@ def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
     ndarray, shape (obs,)
         Deviations as quoted, in order of events.
     """
-    table = transitions(s, p)
+    return replicate_with_spot(s, p, None, rng)[0]
+
+
+def replicate_with_spot(
+    s: Schedule, p: Parameters, x: Returns | None, rng: Generator
+) -> tuple[Array, Array]:
+    r"""Draw deviations, and the moves of spot beside them, from the distribution of both.
+
+    .. math:: m = s_k \sqrt{w} \left(ρ_k \frac{\sum_i ε_i}{\sqrt{n (1 - ρ + ρ n)}}
+              + \sqrt{1 - ρ_k^2}\, h\right)
+
+    Parameters
+    ----------
+    s, p : Schedule, Parameters
+        As `replicate` takes them.
+    x : Returns, optional
+        Spot's parameters; of its moves only which are missing is read.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    deviation : ndarray, shape (obs,)
+    move : ndarray, shape (event,)
+        Infinite where there is none.
+    """
+    table, moves = transitions(s, p), np.full(len(s.event_start), np.inf)
     level, spread, quote = p.deviation.copy(), p.noise[s.group], p.deviation.copy()
     regime = 0
     for t, (start, stop) in enumerate(zip(s.event_start, s.event_stop, strict=True)):
@@ -50,7 +77,12 @@ def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
         total = predicted + p.noise[u]
         shocks, root = shared_shocks(p.correlation[u : u + 1], p.tail[u : u + 1], stop - start, rng)
         innovation = p.scale[u, regime] * np.sqrt(total) * (root * shocks)[0]
+        if x is not None and np.isfinite(x.move[t]):
+            rho, n = x.with_curve[u, regime], stop - start
+            shared = shocks.sum() / np.sqrt(n * (1.0 + p.correlation[u] * (n - 1)))
+            own = np.sqrt(1.0 - rho * rho) * rng.standard_normal()
+            moves[t] = x.volatility[u, regime] * root[0, 0] * (rho * shared + own)
         quote[rows] = mean + innovation
         level[rows] = mean + predicted / total * innovation
         spread[rows] = p.noise[u] * predicted / total
-    return quote
+    return quote, moves

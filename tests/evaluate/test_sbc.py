@@ -10,6 +10,9 @@ import xarray as xr
 import bayesbasis as bb
 from bayesbasis.evaluate import sbc
 from bayesbasis.evaluate.sbc import LIKELIHOOD, Effort, calibrate, ranks_of, replication, run_name
+from bayesbasis.inference.prior import prior_draws
+from bayesbasis.inference.states import pointwise
+from bayesbasis.model.layout import lay_out
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,17 @@ def test_every_card_can_be_replicated_and_scored(market, card):
     np.testing.assert_array_equal(drawn["tau"], market["tau"])
     assert all(np.isfinite(value).all() for value in truth.values())
     assert LIKELIHOOD in truth
+
+
+def test_a_card_with_spot_replicates_it_too(market):
+    """What the panel holds is what was drawn: its own likelihood is that of the truth."""
+    spec = bb.load_card("anchored-regimes-spot")
+    drawn, truth = replication(spec, market, 3)
+    assert not np.allclose(drawn["spot"], market["spot"])
+    prior = prior_draws(spec, market, draws=1, seed=int(np.random.default_rng(3).integers(2**32)))
+    density = pointwise(spec, lay_out(spec, drawn), prior)
+    total = (density["basis"] + density["spot"]).sum()
+    np.testing.assert_allclose(total, truth[LIKELIHOOD][0], rtol=1e-9)
 
 
 def test_nothing_of_the_old_prices_is_left(market):

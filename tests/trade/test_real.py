@@ -58,6 +58,7 @@ def trades_from(fit, panel, origin):
             for trade, name in enumerate(said["contract"].values):
                 if np.isfinite(pnl[trade]):
                     draws = said["pnl"].isel(trade=trade).values.ravel()
+                    closed = basis_at(paths, trade, hold), basis_at(seen, trade, hold)
                     rows.append(
                         {
                             "origin": origin,
@@ -67,11 +68,31 @@ def trades_from(fit, panel, origin):
                             "odds": (draws > 0).mean(),
                             "earned": pnl[trade] > 0,
                             "pit": (draws < pnl[trade]).mean(),
+                            "basis_pit": (closed[0] < closed[1]).mean(),
                             "profit": 1e4 * pnl[trade] / size[trade],
                             "expected": 1e4 * draws.mean() / size[trade],
                         }
                     )
     return rows
+
+
+def basis_at(paths, contract, hold):
+    """Basis on every path at the exit, the first step at or after it."""
+    time = paths["time"].values[contract]
+    step = int((time < time[0] + pd.Timedelta(hold).to_timedelta64()).sum())
+    return paths["basis"].isel(contract=contract, step=step).values.ravel()
+
+
+def coverage(table, column, seed=0):
+    """How often 90 % intervals held the outcome, and 95 % of that over resampled contracts."""
+    inside = table[column].between(0.05, 0.95)
+    groups = [own.to_numpy() for _, own in inside.groupby(table["contract"])]
+    rng = np.random.default_rng(seed)
+    again = [
+        np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]).mean()
+        for _ in range(2000)
+    ]
+    return inside.mean(), *np.quantile(again, [0.025, 0.975])
 
 
 @pytest.mark.study
@@ -85,16 +106,22 @@ def test_odds_of_profit_are_those_that_came_true(real_data):
     print(f"{len(table)} trades, Brier {record.attrs['brier']:.3f}", end=", ")
     print(f"{record.attrs['brier_base']:.3f} without a model")
     print(table.groupby(["hold", "direction"])[["odds", "earned", "profit", "expected"]].mean())
-    inside = table.loc[table["direction"] == "cash-and-carry", "pit"].between(0.05, 0.95).mean()
-    print(f"90 % interval of profit held {inside:.1%}")
+    # The reverse trade is the mirror image: it has the same interval.
+    own = table[table["direction"] == "cash-and-carry"]
+    profit, low, high = coverage(own, "pit")
+    basis, *_ = coverage(own, "basis_pit")
+    print(f"90 % interval of profit held {profit:.1%} of {len(own)} ({low:.1%} to {high:.1%} over ")
+    print(f"contracts), of the basis at the exit {basis:.1%}")
     assert record.attrs["brier"] < record.attrs["brier_base"]
     # Weeks overlap and trades of one day are mirror images: far fewer are independent.
     gap = np.abs(record["realised"] - record["predicted"]).weighted(record["count"]).mean()
     print(f"mean distance from the diagonal {float(gap):.3f}")
     assert gap < 0.15
-    # What 2021 taught is wide for the calm years that followed: too wide is seen here, too narrow
-    # would be a fault.
-    assert inside >= 0.82
+    # Two-sided: as far as nine contracts can tell, intervals are neither too wide nor too narrow.
+    assert low <= 0.92
+    assert high >= 0.88
+    # What a trade adds to the basis, costs and the move of spot, is known: it has its coverage.
+    assert abs(profit - basis) <= 0.03
 
 
 @pytest.mark.study
