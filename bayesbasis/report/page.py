@@ -136,7 +136,7 @@ def _about(fit: xr.DataTree, bands: xr.Dataset) -> dict[str, str]:
     """Say where the report comes from."""
     return {
         "title": f"Basis on {bands.attrs['origin'][:16].replace('T', ' ')} UTC",
-        "origin": str(bands.attrs["origin"]),
+        "origin": f"{str(bands.attrs['origin'])[:19].replace('T', ' ')} UTC",
         "card_name": str(fit.attrs["card_name"]),
         "card": str(fit.attrs["card"]),
         "data_hash": str(fit.attrs["data_hash"]),

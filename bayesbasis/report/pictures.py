@@ -74,7 +74,9 @@ def picture_profit(trades: xr.Dataset, trade: int) -> Figure:
     one = trades.isel(trade=trade)
     profit = one["pnl"].values.ravel() / float(one["notional"]) * BASIS_POINTS
     low, high = np.quantile(profit, [0.005, 0.995])
-    edges = np.linspace(low, high, 41)
+    # Zero is an edge: no bin holds losses and profits.
+    width = (high - low) / 40 or 1.0
+    edges = width * np.arange(np.floor(low / width), np.ceil(high / width) + 1)
     shown = np.clip(profit, low, high)
     weight = np.full(profit.shape, 1.0 / profit.size)
     for mine, colour, name in ((profit <= 0, VERMILLION, "loss"), (profit > 0, BLUE, "profit")):
@@ -84,7 +86,7 @@ def picture_profit(trades: xr.Dataset, trade: int) -> Figure:
     ax.axvline(profit.mean(), color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="mean")
     ax.set_xlabel("profit (bp of notional)", fontsize=9, color=INK)
     ax.set_ylabel("share of paths", fontsize=9, color=INK)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     _legend(figure, ax)
     return figure
 
