@@ -1,5 +1,6 @@
 """Simulation from states at an origin: curves of every underlying, and spot that they read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _simulate(
     pushed = drive.before_steps(spec.drivers.speed, tau)
     arrays |= law_parameters(spec, state.natural, own, pushed[:, :, 0], np)
     arrays["tail"] = inputs["tail"][:, own]
-    pasts, spot = _spot_so_far(spec, layout, known, times, draws, rng)
+    pasts, spot = _spot_so_far(spec, layout, known, times, state.natural, rng)
     gaps = np.diff(times).astype(np.int64) / _YEAR_NS
     stays = drive.at_steps(spec.drivers.stay, tau)
     regimes = regime_paths(spec, state, live, stays, gaps, rng)
@@ -156,7 +157,12 @@ def _blank(spec: Spec, known: xr.Dataset, live: Array, shape: tuple[int, ...]) -
 
 
 def _spot_so_far(
-    spec: Spec, layout: Layout, known: xr.Dataset, times: Array, draws: int, rng: Generator
+    spec: Spec,
+    layout: Layout,
+    known: xr.Dataset,
+    times: Array,
+    natural: Mapping[str, Array],
+    rng: Generator,
 ) -> tuple[dict[int, SpotPast], dict[int, SpotPath]]:
     """Past of every underlying's spot, if the equilibrium reads it; and its paths if it is alone.
 
@@ -166,7 +172,7 @@ def _spot_so_far(
     alone: dict[int, SpotPath] = {}
     if spec.equilibrium.reads_spot:
         for u in range(len(layout.underlyings)):
-            pasts[u] = spot_past(spec, layout, known, u, times, draws, rng)
+            pasts[u] = spot_past(spec, layout, known, u, times, natural, rng)
             if spec.spot is None:
                 alone[u] = spot_alone(pasts[u], rng)
     return pasts, alone

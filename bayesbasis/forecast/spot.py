@@ -1,5 +1,6 @@
 """Paths of spot, for equilibria that read it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,15 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.laws import rate
 from bayesbasis.process.returns import simulate_spot
-from bayesbasis.process.spot import Reversion, learn_reversion, simulate_reversion
+from bayesbasis.process.spot import (
+    NOTHING,
+    Passing,
+    Reversion,
+    gathered,
+    learn_reversion,
+    simulate_reversion,
+)
 
 Array = NDArray[Any]
 
@@ -42,9 +49,7 @@ class SpotPast(NamedTuple):
     @property
     def spread(self) -> Array:
         """Root of the time that a shock has had to gather into every step, (draw, step)."""
-        alpha = rate(self.reversion.half_life)[:, None]
-        root: Array = np.sqrt(-np.expm1(-2.0 * alpha * self.gaps) / (2.0 * alpha))
-        return root
+        return gathered(self.reversion, self.gaps)
 
 
 class SpotPath(NamedTuple):
@@ -71,14 +76,15 @@ def spot_past(
     known: xr.Dataset,
     u: int,
     times: Array,
-    draws: int,
+    natural: Mapping[str, Array],
     rng: Generator,
 ) -> SpotPast:
     """Learn how an underlying's spot moves.
 
     Logarithmic spot is taken as Ornstein-Uhlenbeck under its own speed, level and volatility, which
     are not those that futures price in: they are learned from the quotes known at the origin,
-    with their uncertainty.
+    with their uncertainty. What futures see through passes, though: where the curve has a transient
+    part, that share of every shock of spot fades at the speed that the curve gives it.
 
     Parameters
     ----------
@@ -92,8 +98,8 @@ def spot_past(
         Position of the underlying.
     times : ndarray of datetime64[ns], shape (step,)
         The origin, and the grid after it.
-    draws : int
-        How many.
+    natural : mapping
+        Parameters of every draw.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -116,10 +122,26 @@ def spot_past(
     series = layout.log_spot[seen][at]
     years = (when - when[0]).astype(np.int64) / _YEAR_NS
     around = median, float(np.exp(prior.scale))
-    past = learn_reversion(series, years, draws, rng, half_life=around)
+    group = u if layout.levels.underlyings else 0
+    past = learn_reversion(
+        series,
+        years,
+        len(natural["noise"]),
+        rng,
+        half_life=around,
+        passing=_passing(spec, natural, group),
+    )
     gaps = np.diff(np.concatenate([when[-1:], times])).astype(np.int64) / _YEAR_NS
     last = float(np.log(known["spot"].values[layout.order[seen[at[-1]]]]))
     return SpotPast(past, float(series[-1]), gaps, last - float(series[-1]))
+
+
+def _passing(spec: Spec, natural: Mapping[str, Array], group: int) -> Passing:
+    """What of spot the curve takes to be transient, by the posterior mean."""
+    if "transient_share" not in spec.equilibrium.parameters:
+        return NOTHING
+    days, share = (natural[f"transient_{x}"][:, group].mean() for x in ("half_life", "share"))
+    return Passing(float(days), float(share))
 
 
 def spot_alone(past: SpotPast, rng: Generator) -> SpotPath:

@@ -11,8 +11,10 @@ from bayesbasis.forecast.spot import spot_alone, spot_past
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.priors import LogitNormal
 from bayesbasis.process.equilibria import MeanRevertingSpot
+from bayesbasis.process.spot import gathered
 
 ORIGIN = "2022-06-01"
+FIFTY = {"noise": np.ones((50, 2))}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_spot_starts_at_its_last_quote_and_is_simulated_per_underlying(spot_card
     times = last + np.arange(4) * np.timedelta64(1, "D")
     rng = np.random.default_rng(0)
     for u in range(2):
-        path = spot_alone(spot_past(spot_card, layout, panel, u, times, 50, rng), rng).log_spot
+        path = spot_alone(spot_past(spot_card, layout, panel, u, times, FIFTY, rng), rng).log_spot
         assert path.shape == (50, 4)
         own = layout.contract_underlying[layout.contract] == u
         at = (panel["time"].values[layout.order] == last) & (layout.order >= 0)
@@ -95,7 +97,9 @@ def test_too_little_spot_to_learn_from_says_so(spot_card, panel):
     few = bb.known_at(panel, panel["time"].values.min() + np.timedelta64(3, "D"))
     layout = lay_out(spot_card, few)
     with pytest.raises(ValueError, match=r"BTC has 4 times with a spot price .* at least 10"):
-        spot_past(spot_card, layout, few, 0, few["time"].values[-1:], 5, np.random.default_rng(0))
+        spot_past(
+            spot_card, layout, few, 0, few["time"].values[-1:], FIFTY, np.random.default_rng(0)
+        )
 
 
 def test_fair_value_at_the_origin_is_that_of_the_spot_there(spot_fit):
@@ -153,3 +157,22 @@ def test_estimated_together_a_reverting_spot_moves_with_its_curve(fabricate, spo
     # Two contracts share the mean shock: each has less of it in common with spot.
     rho = float(fit["posterior"]["correlation"][0, 0, 0])
     assert found == pytest.approx(0.7 * np.sqrt((1 + rho) / 2), abs=0.05)
+
+
+def test_what_futures_see_through_passes_in_spot_too(spot_card, panel):
+    """A shock of spot is half gone after a week where the curve says so."""
+    curve = replace(spot_card, equilibrium=MeanRevertingSpot(transient=True))
+    layout = lay_out(curve, panel)
+    last = panel["time"].values.max()
+    days = np.array([0, 1, 60]) * np.timedelta64(1, "D")
+    parts = {"transient_half_life": np.full((50, 2), 7.0), "transient_share": np.full((50, 2), 0.6)}
+    rng = np.random.default_rng(0)
+    whole = spot_past(spot_card, layout, panel, 0, last + days, FIFTY, rng).reversion
+    split = spot_past(curve, layout, panel, 0, last + days, FIFTY | parts, rng).reversion
+    np.testing.assert_allclose(split.passing, (7.0, 0.6))
+    assert whole.passing.share == 0.0
+    ahead = np.array([60.0]) / 365
+    soon = np.array([1e-3]) / 365
+    spread = [float(np.median(x.volatility * gathered(x, ahead)[:, 0])) for x in (whole, split)]
+    assert spread[1] < 0.75 * spread[0]
+    np.testing.assert_allclose(gathered(split, soon), gathered(whole, soon), rtol=1e-3)

@@ -1,6 +1,7 @@
 """Facts about compiling the sweep in a process of its own."""
 
 import subprocess
+from functools import cache
 
 import pytest
 
@@ -10,10 +11,8 @@ from bayesbasis.process.kernels import is_on_disk
 
 
 @pytest.fixture
-def no_process_yet():
-    ahead._compiler.cache_clear()
-    yield
-    ahead._compiler.cache_clear()
+def no_process_yet(monkeypatch):
+    monkeypatch.setattr(ahead, "_compiler", cache(ahead._compiler.__wrapped__))
 
 
 def test_the_declared_types_are_those_that_the_compiler_finds():

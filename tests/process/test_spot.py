@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
-from bayesbasis.process.spot import Reversion, learn_reversion, simulate_reversion
+from bayesbasis.process.spot import (
+    Passing,
+    Reversion,
+    gathered,
+    learn_reversion,
+    simulate_reversion,
+)
 
 DAY = 1 / 365
 
@@ -78,6 +84,43 @@ def test_a_series_that_never_moves_stays():
     found = learn_reversion(np.full(50, 2.0), np.arange(50) * DAY, 20, rng)
     path = simulate_reversion(found, 2.0, np.full(5, DAY), rng)
     np.testing.assert_allclose(path, 2.0, atol=1e-6)
+
+
+def test_a_passing_part_is_a_sum_of_two_processes_on_one_shock():
+    """Against the integral of the squared response to a shock, and against small steps."""
+    passing, years = Passing(8.0, 0.6), 30.0 / 365
+    past = Reversion(np.array([150.0]), np.zeros(1), np.ones(1), np.array([-1.0, 1.0]), passing)
+    alpha, beta = np.log(2) * 365 / 150.0, np.log(2) * 365 / 8.0
+
+    def response(u):
+        return 0.4 * np.exp(-alpha * u) + 0.6 * np.exp(-beta * u)
+
+    area, _ = integrate.quad(lambda u: response(u) ** 2, 0.0, years)
+    np.testing.assert_allclose(gathered(past, np.array([years]))[0, 0] ** 2, area, rtol=1e-9)
+    draws, rng = 20_000, np.random.default_rng(4)
+    many = past._replace(half_life=np.full(draws, 150.0), mean=np.zeros(draws))
+    fine = simulate_reversion(many, 0.0, np.full(60, years / 60), rng)[:, -1]
+    np.testing.assert_allclose(fine.var(), area, rtol=0.03)
+
+
+def test_a_passing_part_is_learned_with_the_rest():
+    rng, passing = np.random.default_rng(6), Passing(6.0, 0.5)
+    shocks = stats.norm.ppf((np.arange(4_000) + 0.5) / 4_000)
+    truth = Reversion(np.array([120.0]), np.array([2.0]), np.array([0.7]), shocks, passing)
+    value = simulate_reversion(truth, 2.0, np.full(3_000, DAY), rng)[0]
+    time = np.arange(1, 3_001) * DAY
+    found = learn_reversion(value, time, 2_000, rng, passing=passing)
+    for draws, true in ((found.half_life, 120.0), (found.mean, 2.0), (found.volatility, 0.7)):
+        low, high = np.quantile(draws, [0.005, 0.995])
+        assert low < true < high
+    # Taken as one process, its shocks seem to last longer in small steps than they do.
+    whole = learn_reversion(value, time, 2_000, rng)
+    month = np.array([30.0]) / 365
+    moved = np.std(value[30:] - value[:-30])
+    of_whole, of_both = (
+        float(np.median(x.volatility * gathered(x, month)[:, 0])) for x in (whole, found)
+    )
+    assert abs(of_both / moved - 1.0) < abs(of_whole / moved - 1.0)
 
 
 @pytest.mark.parametrize("start", [-1.0, 2.0])
