@@ -180,6 +180,7 @@ def _draw_quantity(
             centre = centre + natural[f"{quantity}_{level}"][:, members]
     if spec.pooling.contracts == "shared":
         return centre
+    # Spot, where it is part of the model, tells of carry through regimes alone: it is left out.
     drawn, normal = np.empty_like(centre), rng.standard_normal(centre.shape)
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
         own = {name: value[d] for name, value in natural.items()}

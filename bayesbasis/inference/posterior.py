@@ -127,7 +127,8 @@ def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
     The graph depends on the model and on which levels of the hierarchy are in use, not on the data:
     within one process a second panel costs nothing, in another process code is read from disk.
     """
-    give_head_start()
+    if spec.spot is None:
+        give_head_start()
     layout = lay_out(spec, panel)
     with _in_haste():
         evaluate, names, dims = _compile(spec, layout.levels, _Example(panel))

@@ -24,14 +24,14 @@ def realised(paths: xr.Dataset, panel: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         One chain and one draw: ``basis`` and ``spot`` as last quoted at every instant, the basis
         zero at expiry; ``deviation`` from the posterior mean of the fair basis. `cash_and_carry`
-        and `margin` read it like any paths. Contracts whose quotes end before their exit are
-        missing from there on.
+        and `margin` read it like any paths; perpetuals need `with_funding` as those do. Contracts
+        whose quotes end before their exit are missing from there on.
     """
     names, tau = panel["contract"].values.astype(str).tolist(), paths["tau"].values
     basis, spot = np.full(tau.shape, np.nan), np.full(tau.shape, np.nan)
     for row, name in enumerate(paths["contract"].values.astype(str)):
         own = np.flatnonzero(panel["contract_index"].values == names.index(name))
-        seen, live = panel["time"].values[own], np.isfinite(tau[row])
+        seen, live = panel["time"].values[own], ~np.isnat(paths["time"].values[row])
         at = np.searchsorted(seen, paths["time"].values[row, live], side="right") - 1
         known = (at >= 0) & (
             (at < len(seen) - 1) | (tau[row, live] == 0) | _fresh(paths, row, seen)
@@ -107,7 +107,7 @@ def reliability(predicted: ArrayLike, happened: ArrayLike, bins: int = 10) -> xr
 
 def _fresh(paths: xr.Dataset, row: int, seen: Array) -> NDArray[np.bool_]:
     """Whether the last quote is less than three steps old, at every live step."""
-    live = np.isfinite(paths["tau"].values[row])
-    time = paths["time"].values[row, live]
+    time = paths["time"].values[row]
+    time = time[~np.isnat(time)]
     step = np.median(np.diff(time).astype(np.int64))
     return (time - seen[-1]).astype(np.int64) < 3 * step

@@ -147,3 +147,19 @@ def test_dated_contracts_beside_it_earn_none(perpetual, make_paths):
     funded = bb.with_funding(both, "binance")["funding"]
     assert (funded.sel(contract="BTC-A") == 0).all()
     assert (np.abs(funded.sel(contract="BTC-B").sum("step")) > 0).all()
+
+
+def test_what_came_true_of_a_perpetual_earns_what_its_path_did(perpetual):
+    one = perpetual.isel(chain=0, draw=5, contract=0)
+    quotes = xr.Dataset(
+        {name: ("obs", one[name].values) for name in ("basis", "spot")},
+        {
+            "time": ("obs", one["time"].values),
+            "contract_index": ("obs", np.zeros(one.sizes["step"], int)),
+            "contract": ["BTC-B"],
+        },
+    )
+    seen = bb.with_funding(bb.realised(perpetual, quotes), "binance")
+    found = bb.cash_and_carry(seen, exit="37h")["pnl"].item()
+    expected = bb.cash_and_carry(bb.with_funding(perpetual, "binance"), exit="37h")["pnl"]
+    assert found == pytest.approx(expected.values[0, 5, 0], rel=1e-9)
