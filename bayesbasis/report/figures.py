@@ -28,6 +28,7 @@ from bayesbasis.report.style import (
     headline,
     label,
     legend,
+    name_axes,
     new_figure,
     panel_title,
     small_multiples,
@@ -235,7 +236,7 @@ def _draw_contracts(ax: Axes, panel: xr.Dataset, underlying: str) -> None:
         basis = panel["basis"].values[mine] * BASIS_POINTS
         ax.plot(panel["time"].values[mine], basis, color=shade, linewidth=width)
     ax.axhline(0, color=GREY, linewidth=0.7)
-    ax.set_ylabel("basis (bp)", fontsize=9, color=INK)
+    name_axes(ax, y="basis (bp)")
     ax.tick_params(bottom=False)
     panel_title(ax, f"{underlying}, a line a contract")
 
@@ -254,7 +255,7 @@ def _draw_probabilities(ax: Axes, probability: xr.DataArray) -> None:
     )
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.5, 1])
-    ax.set_ylabel("P(regime)", fontsize=9, color=INK)
+    name_axes(ax, y="P(regime)")
     ax.margins(x=0)
 
 

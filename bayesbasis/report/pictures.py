@@ -24,6 +24,7 @@ from bayesbasis.report.style import (
     SKY,
     VERMILLION,
     date_axis,
+    name_axes,
     new_figure,
     tints,
 )
@@ -55,7 +56,7 @@ def picture_bands(one: xr.Dataset, panel: xr.Dataset | None) -> Figure:
     if panel is not None:
         draw_quotes(ax, one, panel, "time", None)
     date_axis(ax, ticks=5)
-    ax.set_ylabel("basis (bp)", fontsize=9, color=INK)
+    name_axes(ax, y="basis (bp)")
     _legend(figure, ax)
     return figure
 
@@ -84,8 +85,7 @@ def picture_profit(trades: xr.Dataset, trade: int) -> Figure:
             ax.hist(shown[mine], edges.tolist(), weights=weight[mine], color=colour, label=name)
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.axvline(profit.mean(), color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="mean")
-    ax.set_xlabel("profit (bp of notional)", fontsize=9, color=INK)
-    ax.set_ylabel("share of paths", fontsize=9, color=INK)
+    name_axes(ax, x="profit (bp of notional)", y="share of paths")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     _legend(figure, ax)
     return figure
@@ -116,7 +116,7 @@ def picture_attribution(table: xr.Dataset) -> Figure:
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.set_yticks(rows, [_literal(name) for name in names])
     ax.invert_yaxis()
-    ax.set_xlabel("expected (bp of notional)", fontsize=9, color=INK)
+    name_axes(ax, x="expected (bp of notional)")
     _legend(figure, ax)
     return figure
 
@@ -143,8 +143,7 @@ def picture_liquidation(margins: xr.Dataset) -> Figure:
     ax.minorticks_off()
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("leverage of the future", fontsize=9, color=INK)
-    ax.set_ylabel("P(liquidation)", fontsize=9, color=INK)
+    name_axes(ax, x="leverage of the future", y="P(liquidation)")
     _legend(figure, ax)
     return figure
 
@@ -165,8 +164,7 @@ def picture_convergence(found: xr.Dataset) -> Figure:
         ax.plot(days, one["converged"].values[live], color=LINES[row], lw=1.6, label=_literal(name))
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("days from now", fontsize=9, color=INK)
-    ax.set_ylabel("P(converged)", fontsize=9, color=INK)
+    name_axes(ax, x="days from now", y="P(converged)")
     _legend(figure, ax)
     return figure
 
@@ -189,8 +187,7 @@ def picture_reliability(record: xr.Dataset) -> Figure:
     ax.set_ylim(-0.03, 1.03)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("predicted P(profit)", fontsize=9, color=INK)
-    ax.set_ylabel("share that earned", fontsize=9, color=INK)
+    name_axes(ax, x="predicted P(profit)", y="share that earned")
     _legend(figure, ax)
     return figure
 

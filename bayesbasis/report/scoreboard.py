@@ -23,6 +23,7 @@ from bayesbasis.report.style import (
     headline,
     label,
     legend,
+    name_axes,
     new_figure,
     panel_title,
 )
@@ -111,7 +112,7 @@ def plot_coverage(covered: xr.Dataset) -> Figure:
         panel_title(ax, f"{one['bucket'].item()}, {int(one['quotes'])} quotes")
     label(figure, axes, x="interval (%)", y="quotes inside (%), ± one standard error")
     for ax in axes:
-        ax.set_xlabel("interval (%)", fontsize=9, color=INK)
+        name_axes(ax, x="interval (%)")
     headline(figure, "Coverage against nominal, by time to expiry")
     legend(figure, axes[:1])
     return figure
@@ -157,8 +158,7 @@ def plot_skill(found: xr.Dataset) -> Figure:
     lowest = float(np.nanmin(100 * seen["skill"].sel(model=names), initial=0.0))
     ax.set_ylim(max(lowest - 15, _FLOOR), 100)
     _name_what_is_off_the_chart(ax, 100 * seen["skill"].sel(model=names), place, shift)
-    ax.set_xlabel("time to expiry when quoted", fontsize=9, color=INK)
-    ax.set_ylabel(f"CRPS saved against {reference} (%)", fontsize=9, color=INK)
+    name_axes(ax, x="time to expiry when quoted", y=f"CRPS saved against {reference} (%)")
     headline(figure, f"Skill over {reference}, by days to expiry (95 % intervals over contracts)")
     legend(figure, [ax])
     return figure
@@ -194,10 +194,10 @@ def plot_score_differences(found: xr.Dataset) -> Figure:
         below.plot(found["origin"].values, own["cumulative"].values, **look)
     for ax, text in ((above, "of each origin"), (below, "summed so far")):
         ax.axhline(0, color=INK, linewidth=0.9)
-        ax.set_ylabel("CRPS difference (bp)", fontsize=9, color=INK)
+        name_axes(ax, y="CRPS difference (bp)")
         panel_title(ax, text)
     date_axis(below, ticks=9)
-    below.set_xlabel("origin", fontsize=9, color=INK)
+    name_axes(below, x="origin")
     headline(figure, f"CRPS less that of {reference}, over time (below zero: better)")
     legend(figure, [above])
     return figure

@@ -129,12 +129,20 @@ def tints(count: int) -> list[tuple[float, float, float]]:
     return [to_rgb(tuple(1 - strength * (1 - blue))) for strength in strengths]
 
 
+def name_axes(axes: Axes, *, x: str = "", y: str = "") -> None:
+    """Name what one panel shows along its axes."""
+    if x:
+        axes.set_xlabel(x, fontsize=9, color=INK)
+    if y:
+        axes.set_ylabel(y, fontsize=9, color=INK)
+
+
 def label(figure: Figure, panels: Sequence[Axes], *, x: str = "", y: str = "") -> None:
     """Name the axes once: `x` under the lowest panel of each column, `y` at the left."""
     figure.supylabel(y, fontsize=9, color=INK)
     grid = panels[0].get_gridspec()
     for axes in panels[-grid.ncols :] if grid is not None else ():
-        axes.set_xlabel(x, fontsize=9, color=INK)
+        name_axes(axes, x=x)
 
 
 def legend(figure: Figure, panels: Sequence[Axes]) -> None:
