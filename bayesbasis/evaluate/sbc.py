@@ -35,8 +35,8 @@ from bayesbasis.model.covariates import with_stand_ins
 from bayesbasis.model.hierarchy import spot_inputs
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.joint import Returns, joint_sweep
+from bayesbasis.process.paced import plain, run_filter
 from bayesbasis.process.replication import replicate_with_spot
 
 Array = NDArray[Any]
@@ -120,8 +120,8 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
     seen = layout.order >= 0
     basis = np.empty(panel.sizes["obs"])
     basis[layout.order[seen]] = (deviation - p.deviation)[seen]
-    given = layout.schedule, p._replace(deviation=deviation)
-    value = sweep(*given).value if x is None else joint_sweep(*given, x).value
+    s, q = layout.schedule, p._replace(deviation=deviation)
+    value = run_filter(s, q).value if x is None else joint_sweep(s, plain(q), x).value
     futures = panel["spot"] * np.exp(basis)
     drawn = panel.assign(
         basis=panel["basis"].copy(data=basis), futures=panel["futures"].copy(data=futures)

@@ -19,8 +19,8 @@ from bayesbasis.model.hierarchy import filter_inputs, spot_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import spot_moves
-from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import transitions
+from bayesbasis.process.paced import plain, run_filter
 from bayesbasis.process.returns import draw_regimes, draw_spot, simulate_spot
 
 Array = NDArray[Any]
@@ -203,11 +203,14 @@ def learn_spot(
     volatility, correlation = np.empty(shape), np.empty(shape)
     own = {name: value[chosen] for name, value in natural.items()}
     for d, p in enumerate(filter_parameters(spec, layout, own)):
-        states, table = sweep(layout.schedule, p).states, transitions(layout.schedule, p)
+        states, table = (
+            run_filter(layout.schedule, p).states,
+            transitions(layout.schedule, plain(p)),
+        )
         regime = draw_regimes(layout.schedule, table, states, rng)
         volatility[d], correlation[d] = draw_spot(
             layout.schedule,
-            p,
+            plain(p),
             states,
             regime,
             layout.event_underlying,

@@ -13,7 +13,7 @@ from bayesbasis.forecast.leg import learn_spot
 from bayesbasis.forecast.origin import Origin
 from bayesbasis.forecast.scenario import Future, future
 from bayesbasis.forecast.spot import SpotPast, SpotPath, spot_alone, spot_beside, spot_past
-from bayesbasis.forecast.steps import move_tables, regime_paths
+from bayesbasis.forecast.steps import move_tables, paced_moves, regime_paths
 from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
@@ -114,6 +114,9 @@ def _simulate(
             inputs["tail"][:, group],
             noise,
             rng,
+            paced_moves(
+                spec, state, live[members], tau[members], group, pushed[:, members], path, phi
+            ),
         )
         scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
         moved = scale * volatility[:, None]

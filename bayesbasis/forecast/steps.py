@@ -1,5 +1,6 @@
 """Moves along a forecast's grid: how deviations decay and spread, and which regimes hold."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.forecast.origin import Origin, generators
 from bayesbasis.inference.draws import transitions
+from bayesbasis.model.hierarchy import at_regime
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.simulation import simulate_regimes, step_regimes, transition_matrices
 
@@ -29,6 +31,26 @@ def move_tables(
     tables = transitions(spec, state.natural, pairs[0], pairs[1], group, pushed)
     phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
     return phi, variance
+
+
+def paced_moves(
+    spec: Spec,
+    state: Origin,
+    contracts: Array,
+    tau: Array,
+    group: int,
+    drive: Array,
+    path: Array,
+    phi: Array,
+) -> Array | None:
+    """``φ`` of the regime in which every move ends, where it is not that of the calmest for all."""
+    if not spec.regimes.has_speeds:
+        return None
+    for regime in spec.regimes.paced:
+        other = replace(state, natural=dict(at_regime(state.natural, regime)))
+        own = move_tables(spec, other, contracts, tau, group, drive)[0]
+        phi = np.where(path[:, None, :] == regime, own, phi)
+    return phi
 
 
 def regime_paths(

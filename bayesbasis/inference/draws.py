@@ -7,13 +7,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.model.hierarchy import filter_inputs, law_parameters, spot_inputs
+from bayesbasis.model.hierarchy import at_regime, filter_inputs, law_parameters, spot_inputs
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.spec import Spec
-from bayesbasis.process.adjoint import Sweep, sweep
+from bayesbasis.process.adjoint import Sweep
 from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.filter import Parameters
 from bayesbasis.process.joint import JointSweep, Returns, joint_sweep
+from bayesbasis.process.paced import Paced, plain, run_filter
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
 Array = NDArray[Any]
@@ -93,7 +94,7 @@ def transitions(
 
 def filter_parameters(
     spec: Spec, layout: Layout, natural: Mapping[str, Array]
-) -> Iterator[Parameters]:
+) -> Iterator[Parameters | Paced]:
     """Yield what the filter takes, draw by draw.
 
     Moves are evaluated for a chunk of draws at once, to bound memory.
@@ -101,22 +102,26 @@ def filter_parameters(
     count = len(natural["noise"])
     for start in range(0, count, _CHUNK):
         chunk = {name: value[start : start + _CHUNK] for name, value in natural.items()}
-        tables = []
+        tables: list[list[Array]] = []
         kinds = zip(layout.moves, layout.move_group, layout.move_drive, strict=True)
         for steps, group, drive in kinds:
             own = law_parameters(spec, chunk, group, drive, np)
             shape = (len(chunk["noise"]), len(group))
             # A law without parameters moves the same in every draw.
             both = spec.law.transition(own, steps, np)
-            tables.append([np.broadcast_to(table, shape) for table in both])
-        phi, variance = (np.concatenate(both, axis=1) for both in zip(*tables, strict=True))
+            wilder = (at_regime(chunk, regime) for regime in spec.regimes.paced)
+            driven = (law_parameters(spec, here, group, drive, np) for here in wilder)
+            rest = (spec.law.transition(own, steps, np)[0] for own in driven)
+            tables.append([np.broadcast_to(table, shape) for table in (*both, *rest)])
+        phi, variance, *paces = (np.concatenate(own, axis=1) for own in zip(*tables, strict=True))
         inputs = filter_inputs(spec, chunk, np, layout.clock)
         fair = fair_basis(spec.equilibrium, chunk, layout.quotes, np)
         for d in range(len(phi)):
-            rest = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}
-            yield Parameters(
-                deviation=layout.basis - fair[d], phi=phi[d], variance=variance[d], **rest
+            other = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}
+            p = Parameters(
+                deviation=layout.basis - fair[d], phi=phi[d], variance=variance[d], **other
             )
+            yield Paced(*p, pace=np.stack([pace[d] for pace in paces])) if paces else p
 
 
 def filtered_draws(
@@ -135,7 +140,7 @@ def filtered_draws(
     spot = {} if move is None else spot_inputs(natural)
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
         if move is None:
-            yield p, sweep(s, p)
+            yield plain(p), run_filter(s, p)
         else:
             own = {name: np.ascontiguousarray(value[d]) for name, value in spot.items()}
-            yield p, joint_sweep(s, p, Returns(move, **own))
+            yield plain(p), joint_sweep(s, plain(p), Returns(move, **own))

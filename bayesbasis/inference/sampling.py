@@ -35,6 +35,7 @@ _UNITS = {
     "volatility_exponent": ("1", "volatility exponent η in time to expiry"),
     "slack": ("day", "time after expiry at which the bridge is pinned ε"),
     "volatility": ("bp/day**0.5", "volatility 30 days from expiry"),
+    "speed_ratio": ("1", "speed of mean reversion over that in the calmest regime"),
     "volatility_spread": ("1", "standard deviation of the logarithm of volatility"),
     "volatility_half_life": ("day", "half-life of the logarithm of volatility"),
     "stay": ("day", "expected stay in a regime"),
@@ -274,6 +275,11 @@ def _sample_pymc(
             raise ValueError(
                 f"sampler backend {backend!r} cannot estimate spot together with the basis; "
                 "use nutpie or pymc, or a card without [spot]"
+            )
+        if spec.regimes.has_speeds:
+            raise ValueError(
+                f"sampler backend {backend!r} has no filter for regimes.speed = 'own'; "
+                "use nutpie or pymc"
             )
         backend = _JAX_BACKENDS[backend]
         _teach_jax(backend)

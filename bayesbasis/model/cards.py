@@ -63,6 +63,7 @@ _UNITS = {
     "slack": "ε, days",
     "volatility": "bp per √day, calmest regime (stochastic: median), 30 days from expiry",
     "volatility_ratio": "over the next calmer regime",
+    "speed_ratio": "of mean reversion, over the calmest regime",
     "volatility_spread": "of the logarithm of volatility, where it is stochastic",
     "volatility_half_life": "days",
     "stay": "days",
@@ -214,7 +215,7 @@ def read_card(text: str) -> Spec:
     Traceback (most recent call last):
     ...
     bayesbasis.model.cards.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
-you mean 'count'? It takes 'count', 'shared_by' or 'volatility'
+you mean 'count'? It takes 'count', 'shared_by', 'volatility' or 'speed'
     """
     return _read(text, None, "unnamed")
 

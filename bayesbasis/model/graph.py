@@ -21,6 +21,7 @@ from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.model.paced import paced_log_likelihood
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes, fair_basis
 from bayesbasis.process.filter import Schedule
@@ -134,6 +135,11 @@ def _log_likelihood(
         steps = Steps(**{f.name: data[f"{kind}_{f.name}"] for f in fields(Steps)})
         transition = spec.law.transition(own, steps, pt)
         inputs[f"phi_{kind}"], inputs[f"variance_{kind}"] = transition
+        if spec.regimes.has_speeds:
+            wilder = own | {"half_life": own["half_life"] / natural["speed_ratio"][group].T}
+            inputs[f"pace_{kind}"] = spec.law.transition(wilder, steps, pt)[0]
+    if spec.regimes.has_speeds:
+        return paced_log_likelihood(data, inputs)
     schedule, curve = [data[name] for name in Schedule._fields], [inputs[name] for name in INPUTS]
     if spec.spot is None:
         return FilterLogLikelihood()(*schedule, *curve)[0]

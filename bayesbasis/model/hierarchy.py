@@ -28,6 +28,7 @@ DAYS_PER_YEAR = 365.0
 
 _ELEMENTS = {
     "volatility_ratio": ("higher_regime",),
+    "speed_ratio": ("higher_regime",),
     "stay": ("regime",),
     "jump": ("regime", "other"),
     "coefficient": ("covariate",),
@@ -56,6 +57,7 @@ def parameter_names(spec: Spec) -> tuple[str, ...]:
     else:
         names += ["volatility_ratio", "stay"] if count > 1 else []
         names += ["jump"] if count > 2 else []
+        names += ["speed_ratio"] if spec.regimes.has_speeds else []
     names += ["speed_coefficient"] if spec.drivers.speed else []
     names += ["stay_coefficient"] if spec.drivers.stay else []
     names += ["tail"] if spec.shocks.distribution == "student-t" else []
@@ -194,6 +196,14 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         named.pop("spot_volatility_ratio", None)
         named["spot_volatility"] = ("underlying", "regime")
     return named | population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
+
+
+def at_regime(natural: Mapping[str, Any], regime: int) -> Mapping[str, Any]:
+    """Parameters at the speed of a regime, 0 the calmest, where every regime has its own."""
+    if regime == 0:
+        return natural
+    ratio = natural["speed_ratio"][..., regime - 1]
+    return {**natural, "half_life": natural["half_life"] / ratio}
 
 
 def law_parameters(

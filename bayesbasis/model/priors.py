@@ -239,6 +239,8 @@ class Priors:
     volatility_ratio : Prior
         Volatility of a regime over that of the next calmer one; above 1, so that regimes keep
         their order.
+    speed_ratio : Prior
+        Speed of mean reversion in a regime over that in the calmest, where each has its own.
     volatility_spread : Prior
         Standard deviation of the logarithm of volatility, where it is stochastic.
     volatility_half_life : Prior
@@ -282,6 +284,7 @@ class Priors:
     slack: Prior = LogNormal(1.0, 4.0)
     volatility: Prior = LogNormal(10.0, 4.0)
     volatility_ratio: Prior = LogNormal(3.0, 2.0, 1.0)
+    speed_ratio: Prior = LogNormal(1.0, 2.0)
     volatility_spread: Prior = LogNormal(0.7, 2.0)
     volatility_half_life: Prior = LogNormal(10.0, 4.0)
     stay: Prior = LogNormal(15.0, 4.0)

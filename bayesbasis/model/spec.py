@@ -149,6 +149,16 @@ class Spec:
                 "spot is estimated together with the basis under regimes that switch; under "
                 "stochastic volatility leave it out, and forecasts learn it afterwards"
             )
+        if "half_life" not in self.law.parameters and self.regimes.has_speeds:
+            raise ValueError(
+                f"regimes.speed is 'own', but the law {self.law.name} has no half-life that could "
+                "differ; choose one that has, such as anchored"
+            )
+        if self.spot is not None and self.regimes.has_speeds:
+            raise ValueError(
+                "spot is estimated together with the basis where deviations close at one speed; "
+                "with regimes.speed = 'own' leave it out, and forecasts learn it afterwards"
+            )
         for name in (*self.pooling.shared, *self.pooling.independent):
             self._refuse_pooling(name)
 
@@ -160,6 +170,7 @@ class Spec:
             by_underlying += ["volatility_spread"]
         elif self.regimes.count > 1:
             by_underlying += ["volatility_ratio"]
+            by_underlying += ["speed_ratio"] if self.regimes.has_speeds else []
         if self.spot is not None:
             by_underlying += spot_parameters(self.regimes.count)
         if self.regimes.shared_by == "underlying" and self.regimes.count > 1:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.adjoint import Sweep, sweep
+from bayesbasis.process.adjoint import Sweep
 from bayesbasis.process.filter import Parameters, Schedule
 from bayesbasis.process.kernels import kernel
+from bayesbasis.process.paced import Paced, plain, run_filter
 
 Array = NDArray[Any]
 
@@ -78,7 +79,7 @@ def carry_information(
 
 def draw_carry(
     s: Schedule,
-    p: Parameters,
+    p: Parameters | Paced,
     tau: Array,
     column: Array,
     centre: Array,
@@ -117,7 +118,9 @@ def draw_carry(
         deviation = p.deviation.copy()
         deviation[chosen] -= carry[column[chosen]] * tau[chosen]
         here = p._replace(deviation=deviation)
-        score, information = carry_information(s, here, sweep(s, here), tau, column, len(centre))
+        # Where regimes have speeds of their own, the score is exact and information that of one.
+        result, q = run_filter(s, here), plain(here)
+        score, information = carry_information(s, q, result, tau, column, len(centre))
         precision = information + np.eye(len(centre)) / spread**2
         carry = carry + np.linalg.solve(precision, score - (carry - centre) / spread**2)
     root = np.linalg.cholesky(precision)

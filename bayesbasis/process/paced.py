@@ -79,7 +79,7 @@ def plain(p: Parameters | Paced) -> Parameters:
     return Parameters(*p[: len(Parameters._fields)])
 
 
-def filtered(s: Schedule, p: Parameters | Paced) -> Sweep:
+def run_filter(s: Schedule, p: Parameters | Paced) -> Sweep:
     """Run the filter that a draw needs."""
     return paced_sweep(s, p).sweep if isinstance(p, Paced) else sweep(s, p)
 

@@ -30,6 +30,9 @@ class Regimes:
     volatility : {"switching", "stochastic"}
         A free volatility and stay for each regime; or stochastic volatility, whose logarithm is an
         Ornstein-Uhlenbeck process on a grid of ``count`` points, tied by three parameters.
+    speed : {"shared", "own"}
+        Whether deviations close at one speed in all regimes, or in each of those that switch at its
+        own; see `paced`.
 
     Notes
     -----
@@ -56,6 +59,7 @@ class Regimes:
     count: int = 3
     shared_by: Literal["underlying", "venue", "market"] = "underlying"
     volatility: Literal["switching", "stochastic"] = "switching"
+    speed: Literal["shared", "own"] = "shared"
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -73,6 +77,24 @@ class Regimes:
                 f"regimes.count is {self.count}; stochastic volatility needs a grid of at least 3 "
                 "points, 16 do well"
             )
+
+        if self.speed not in ("shared", "own"):
+            raise ValueError(f"regimes.speed is {self.speed!r}; choose 'shared' or 'own'")
+        if self.has_speeds and (self.is_stochastic or self.count < 2):
+            raise ValueError(
+                "regimes.speed is 'own', but there are no two switching regimes to tell apart; "
+                "choose 'shared'"
+            )
+
+    @property
+    def has_speeds(self) -> bool:
+        """Whether every regime has a speed of its own."""
+        return self.speed == "own"
+
+    @property
+    def paced(self) -> range:
+        """Regimes, counted from zero, whose speed is not that of the calmest."""
+        return range(1, self.count if self.has_speeds else 1)
 
     @property
     def is_stochastic(self) -> bool:

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from bayesbasis.process.filter import Parameters, Schedule, transitions
 from bayesbasis.process.joint import Returns
+from bayesbasis.process.paced import Paced, plain
 from bayesbasis.process.regimes import stationary
 from bayesbasis.process.simulation import shared_shocks
 
 Array = NDArray[Any]
 
 
-def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
+def replicate(s: Schedule, p: Parameters | Paced, rng: Generator) -> Array:
     r"""Draw deviations from the very distribution that the filter scores.
 
     Event by event: the regime moves on, the curve shares a shock, and every quote is its prediction
@@ -28,7 +29,7 @@ def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
     ----------
     s : Schedule
         The skeleton of the panel.
-    p : Parameters
+    p : Parameters or Paced
         One draw; of its deviations only those that open a contract are read.
     rng : numpy.random.Generator
         Source of randomness.
@@ -42,7 +43,7 @@ def replicate(s: Schedule, p: Parameters, rng: Generator) -> Array:
 
 
 def replicate_with_spot(
-    s: Schedule, p: Parameters, x: Returns | None, rng: Generator
+    s: Schedule, p: Parameters | Paced, x: Returns | None, rng: Generator
 ) -> tuple[Array, Array]:
     r"""Draw deviations, and the moves of spot beside them, from the distribution of both.
 
@@ -64,7 +65,7 @@ def replicate_with_spot(
     move : ndarray, shape (event,)
         Infinite where there is none.
     """
-    table, moves = transitions(s, p), np.full(len(s.event_start), np.inf)
+    table, moves = transitions(s, plain(p)), np.full(len(s.event_start), np.inf)
     level, spread, quote = p.deviation.copy(), p.noise[s.group], p.deviation.copy()
     regime = 0
     for t, (start, stop) in enumerate(zip(s.event_start, s.event_stop, strict=True)):
@@ -82,6 +83,8 @@ def replicate_with_spot(
             shared = shocks.sum() / np.sqrt(n * (1.0 + p.correlation[u] * (n - 1)))
             own = np.sqrt(1.0 - rho * rho) * rng.standard_normal()
             moves[t] = x.volatility[u, regime] * root[0, 0] * (rho * shared + own)
+        if isinstance(p, Paced) and regime > 0:
+            innovation = innovation + (p.pace[regime - 1, step] - p.phi[step]) * level[before]
         quote[rows] = mean + innovation
         level[rows] = mean + predicted / total * innovation
         spread[rows] = p.noise[u] * predicted / total

@@ -113,6 +113,7 @@ def simulate_deviations(
     tail: Array,
     noise: Array,
     rng: Generator,
+    pace: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""Run the filter of one underlying's contracts forward on innovations that are drawn.
 
@@ -137,6 +138,9 @@ def simulate_deviations(
         ``ρ``, ``ν`` and ``f``.
     rng : numpy.random.Generator
         Source of randomness.
+    pace : ndarray, shape (draw, contract, step), optional
+        ``φ`` of the regime at the end of each move, where it differs from that of the states; see
+        `paced`.
 
     Returns
     -------
@@ -154,6 +158,8 @@ def simulate_deviations(
         still = (phi[..., t] == 1.0) & (variance[..., t] == 0.0)
         gain = np.divide(predicted, total, out=np.zeros_like(total), where=~still & (total > 0))
         mean = phi[..., t] * level
+        if pace is not None:
+            innovation = innovation + (pace[..., t] - phi[..., t]) * level
         quote[..., t] = mean + innovation
         level, spread = mean + gain * innovation, np.where(still, spread, f * gain)
         deviation[..., t] = level

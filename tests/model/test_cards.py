@@ -322,7 +322,7 @@ WRONG = {
     ),
     "[regimes]\ncuont = 2": (
         "card 'unnamed', table [regimes]: unknown key 'cuont'; did you mean 'count'? "
-        "It takes 'count', 'shared_by' or 'volatility'"
+        "It takes 'count', 'shared_by', 'volatility' or 'speed'"
     ),
     "[regimes]\ncount = true": (
         "card 'unnamed', table [regimes]: count is true; it takes an integer"
