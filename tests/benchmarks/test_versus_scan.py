@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.model.hierarchy import parameters, raw_variables
-from bayesbasis.model.levels import Levels
+from bayesbasis.model.levels import Levels, Members
 from bayesbasis.model.spec import Spec
+from bayesbasis.process.filter import SETTLED
 
 _DAYS = 365.0
 _REFERENCE = 30.0 / _DAYS
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_RULE = np.polynomial.legendre.leggauss(12)
+_FINE_RULE = np.polynomial.legendre.leggauss(200)
 
 
 COMPILE = """
@@ -90,7 +92,7 @@ def _naive_model(spec: Spec, panel: xr.Dataset) -> pm.Model:
             for name, own in raw_variables(spec, levels).items()
         }
         own = np.zeros(contracts, int)
-        natural = parameters(spec, levels, raw, own, own, pt)
+        natural = parameters(spec, levels, raw, Members(own, own, own), pt)
         pm.Potential("log_likelihood", _log_likelihood(natural, panel))
     return model
 
@@ -102,12 +104,17 @@ def _log_likelihood(natural: dict[str, pt.TensorVariable], panel: xr.Dataset) ->
     assert (np.diff(days) > 0).all()
     fresh = np.diff(contract, prepend=-1) != 0
     z = pt.as_tensor(panel["basis"].values[order]) - natural["carry"][contract] * 0.01 * tau
-    phi, variance = _moves(natural, np.where(fresh, 2 * tau, np.roll(tau, 1)), tau)
+    # Before its first quote a contract was at fair value, long ago.
+    start = np.where(fresh, tau + SETTLED, np.roll(tau, 1))
+    phi, variance = _moves(natural, start, tau, *_RULE)
+    _, settled = _moves(natural, start[fresh], tau[fresh], *_FINE_RULE)
+    variance = pt.set_subtensor(variance[np.flatnonzero(fresh)], settled)
     sigma = natural["volatility"][0] * 1e-4 * np.sqrt(_DAYS)
     leave = _DAYS / natural["stay"][0]
     noise, tail = natural["noise"][0] / _DAYS, natural["tail"][0]
 
     def step(z, phi, variance, fresh, gap, level, spread, regime, sigma, leave, noise, tail):
+        level, spread = pt.switch(fresh, 0.0, level), pt.switch(fresh, noise, spread)
         mean, predicted = phi * level, phi**2 * spread + variance
         error, total = z - mean, predicted + noise
         gain = predicted / total
@@ -120,27 +127,31 @@ def _log_likelihood(natural: dict[str, pt.TensorVariable], panel: xr.Dataset) ->
         moved = stationary + pt.exp(-leave.sum() * gap) * (regime - stationary)
         joint = pt.log(moved) + log_density
         score = pt.logsumexp(joint)
-        return (
-            pt.switch(fresh, z, mean + gain * error),
-            pt.switch(fresh, noise, (1 - gain) * predicted),
-            pt.switch(fresh, regime, pt.exp(joint - score)),
-            pt.switch(fresh, 0.0, score),
-        )
+        return mean + gain * error, (1 - gain) * predicted, pt.exp(joint - score), score
 
-    start = [pt.zeros(()), pt.zeros(()), leave[::-1] / leave.sum(), None]
-    sequences = [z, phi, variance, pt.as_tensor(fresh), pt.as_tensor(_gaps(days, fresh) / _DAYS)]
+    begin = [pt.zeros(()), pt.zeros(()), leave[::-1] / leave.sum(), None]
+    gap = pt.as_tensor(np.diff(days, prepend=days[0]) / _DAYS)
     *_, score = pytensor.scan(
-        step, sequences, start, [sigma, leave, noise, tail], strict=True, return_updates=False
+        step,
+        [z, phi, variance, pt.as_tensor(fresh), gap],
+        begin,
+        [sigma, leave, noise, tail],
+        strict=True,
+        return_updates=False,
     )
     return score.sum()
 
 
 def _moves(
-    natural: dict[str, pt.TensorVariable], start: NDArray[np.float64], end: NDArray[np.float64]
+    natural: dict[str, pt.TensorVariable],
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    nodes: NDArray[np.float64],
+    weights: NDArray[np.float64],
 ) -> tuple[pt.TensorVariable, pt.TensorVariable]:
     """``φ`` and ``v`` of every move, by Gauss-Legendre in ``ln u``."""
     half = 0.5 * np.log(start / end)[:, None]
-    u = end[:, None] * np.exp(half * (_NODES + 1.0))
+    u = end[:, None] * np.exp(half * (nodes + 1.0))
     kappa = np.log(2.0) * _DAYS / natural["half_life"][0]
     gamma, eta = natural["anchor"][0], natural["volatility_exponent"][0]
     density = (
@@ -150,12 +161,5 @@ def _moves(
     )
     return (
         pt.exp(-kappa * (start - end)) * (end / start) ** gamma,
-        (density * (half * _WEIGHTS * u)).sum(1),
+        (density * (half * weights * u)).sum(1),
     )
-
-
-def _gaps(days: NDArray[np.float64], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Days since the last quote that carried a density; none before the first of them."""
-    scored, gap = np.flatnonzero(~fresh), np.zeros(len(days))
-    gap[scored[1:]] = np.diff(days[scored])
-    return gap
