@@ -47,6 +47,11 @@ def _volatility(spec: Spec) -> tuple[str, ...]:
     return (
         f"σ = σk,  {names};  P(k → j in Δt) = [e^(A Δt)]kj,  -1/Akk = stay in k",
         f"one chain of regimes for {owner}",
+        *(
+            ["κ = κk: deviations close in each regime at its own speed"]
+            if regimes.has_speeds
+            else []
+        ),
     )
 
 
