@@ -59,7 +59,7 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
         title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; days and half-life in days\n"
-            f"band: {prob:.0%} of forecasts, 7 days before expiry (of a perpetual: ahead); "
+            f"band: {prob:.0%} of forecasts, 7 days before expiry, or ahead if none\n"
             "regime 1: calmest"
         ),
     )
