@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from bayesbasis.data.panel import is_perpetual
 from bayesbasis.forecast.intervals import bands
 from bayesbasis.forecast.paths import forecast
 from bayesbasis.forecast.valuation import mispricing
@@ -17,6 +18,8 @@ def update(
     seed: int = 1,
 ) -> xr.Dataset:
     """Filter new quotes under the posterior that a fit has, and forecast from the last of them.
+
+    The forecast goes to expiry; where all are perpetuals, 30 days ahead.
 
     Parameters
     ----------
@@ -45,7 +48,16 @@ def update(
     >>> now = bb.update(fit, panel)  # doctest: +SKIP
     """
     found = mispricing(fit, panel=panel, draws=draws, seed=seed)
-    paths = forecast(fit, found.attrs["origin"], panel=panel, draws=draws, seed=seed, spot=False)
+    paths = forecast(
+        fit,
+        found.attrs["origin"],
+        # Perpetuals alone have no expiry to go to.
+        horizon="30D" if is_perpetual(panel).all() else None,
+        panel=panel,
+        draws=draws,
+        seed=seed,
+        spot=False,
+    )
     ahead, sample = bands(paths, prob=(prob,)), ["chain", "draw"]
     now = found[["basis", "rich", "rank"]]
     now = now.assign({name: found[name].median(sample) for name in ("deviation", "z_score")})

@@ -51,6 +51,12 @@ def test_a_perpetual_needs_a_horizon(fabricate, spec, perpetual):
     assert bb.forecast(fit, times=times, seed=1, spot=False).sizes["step"] == 3
 
 
+def test_an_update_of_perpetuals_looks_thirty_days_ahead(fabricate, spec, perpetual):
+    now = bb.update(fabricate(spec, perpetual), perpetual)
+    assert now.sizes["step"] == 31
+    assert np.isfinite(now["interval"].values).all()
+
+
 def test_beside_dated_contracts_it_goes_to_their_last_expiry(fit, mixed):
     paths = bb.forecast(fit, seed=1, spot=False)
     last = mixed["expiry"].values[~np.isnat(mixed["expiry"].values)].max()
