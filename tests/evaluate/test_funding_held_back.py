@@ -1,4 +1,19 @@
-"""Rolling origins on the real funding history: thirty days ahead, against what anyone would try."""
+"""Rolling origins on the real funding history: thirty days ahead, against what anyone would try.
+
+The prior of the slow half-life was chosen on the origins of 2021 alone (refits in January and July,
+100 draws, 14 origins): mean CRPS in bp, and coverage of the 90 % band, of seven candidates were
+
+    median 30 days, factor 1.5 (the default before)       93.9  0.929
+    median 60, factor 2                                   91.8  0.857
+    median 30, factor 2                                   91.4  0.857
+    median 60, factor 1.5 (the default now)               90.0  0.911
+    median 60, factor 2, width of the dead zone free      98.5  0.866
+    median 20, factor 2, drifts = 3, levels = 5          100.4  0.911
+    the same with the width free                          98.5  0.902
+
+and the origins of 2022, scored once for the default before and the one now, said 51.1 bp and 0.812
+before, 45.2 bp and 0.857 now.
+"""
 
 import numpy as np
 import pandas as pd
