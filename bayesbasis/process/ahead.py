@@ -8,7 +8,9 @@ its own, which leaves it on disk, and is asked for only when the graph first cal
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
+from threading import Thread
 from typing import Any
 
 from numba import float64, int64, types
@@ -54,27 +56,33 @@ def sweep_address() -> int:
 def compiled_sweep() -> Any:
     """Compile the sweep for plain arrays, or load what was compiled."""
     started = _compiler.cache_info().currsize > 0
-    if started and (process := _compiler()):
-        process.wait()
-    # If that process failed, what it has not left on disk is compiled here.
+    if started:
+        _compiler().join()
+    # What that process has not left on disk, because it failed, is compiled here.
     sweep.compile(SIGNATURE.args)
     return sweep.overloads[SIGNATURE.args]
 
 
 @cache
-def _compiler() -> "subprocess.Popen[bytes] | None":
-    """Start the process that compiles the sweep, once; None where none can be started."""
+def _compiler() -> Thread:
+    """Start the process that compiles the sweep, once, and a thread that waits for it."""
+    waiting = Thread(target=_compile_elsewhere, daemon=True)
+    waiting.start()
+    return waiting
+
+
+def _compile_elsewhere() -> None:
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    try:
-        return subprocess.Popen(
+    # Where no process can be started, there is no head start.
+    with suppress(OSError):
+        subprocess.run(
             [sys.executable, "-m", __spec__.name],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            check=False,
         )
-    except OSError:
-        return None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Facts about compiling the sweep in a process of its own."""
 
-import subprocess
 from functools import cache
 
 import pytest
@@ -21,10 +20,12 @@ def test_the_declared_types_are_those_that_the_compiler_finds():
 
 
 def test_what_is_on_disk_needs_no_process(no_process_yet, monkeypatch):
+    started = []
     ahead.compiled_sweep()
     assert is_on_disk(sweep, ahead.SIGNATURE.args)
-    monkeypatch.setattr(ahead.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(ahead, "_compile_elsewhere", lambda: started.append(1))
     ahead.give_head_start()
+    assert not started
 
 
 def test_other_types_are_not_on_disk():
@@ -35,18 +36,21 @@ def test_a_process_is_started_where_nothing_is_on_disk(no_process_yet, monkeypat
     started = []
     monkeypatch.setattr(ahead, "is_on_disk", lambda *_: False)
     monkeypatch.setattr(ahead.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(ahead.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(ahead.subprocess, "run", lambda command, **_: started.append(command))
     ahead.give_head_start()
     ahead.give_head_start()
+    ahead._compiler().join()
     (command,) = started
     assert command[1:] == ["-m", "bayesbasis.process.ahead"]
 
 
 def test_a_single_core_starts_no_process(no_process_yet, monkeypatch):
+    started = []
     monkeypatch.setattr(ahead, "is_on_disk", lambda *_: False)
     monkeypatch.setattr(ahead.os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(ahead.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(ahead, "_compile_elsewhere", lambda: started.append(1))
     ahead.give_head_start()
+    assert not started
 
 
 def test_where_no_process_can_start_the_sweep_is_compiled_here(no_process_yet, monkeypatch):
@@ -55,14 +59,13 @@ def test_where_no_process_can_start_the_sweep_is_compiled_here(no_process_yet, m
 
     monkeypatch.setattr(ahead, "is_on_disk", lambda *_: False)
     monkeypatch.setattr(ahead.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(ahead.subprocess, "run", refuse)
     ahead.give_head_start()
-    assert ahead._compiler() is None
     assert ahead.compiled_sweep.__wrapped__().signature == ahead.SIGNATURE
 
 
 @pytest.mark.slow
 def test_the_process_leaves_the_sweep_on_disk(no_process_yet, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert ahead._compiler().wait() == 0
+    ahead._compiler().join()
     assert list(tmp_path.rglob("adjoint.sweep-*.nbc"))
