@@ -1,8 +1,5 @@
 """The funding model as a PyMC graph: its filter as one Op, and the model around it."""
 
-import hashlib
-import inspect
-import sys
 from functools import cache
 from typing import Any
 
@@ -12,9 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
-from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.op import Op
+from pytensor.graph.basic import Apply
 from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch import basic as numba_basic
 
@@ -27,54 +22,25 @@ from bayesbasis.model.funding_parameters import (
     own_names,
 )
 from bayesbasis.model.funding_spec import FundingSpec
-from bayesbasis.model.likelihood import _plain
+from bayesbasis.model.sweep_op import SweepOp, address_of, compiled, plain, version_of
 from bayesbasis.process.censored import Chains, Settlements, settlement_sweep
-from bayesbasis.process.kernels import STAMP
 
-_DATA = len(Settlements._fields)
 _RANKS = {"location": 2, "scale": 2, "memory": 1, "widening": 1, "slow": 3, "inner": 3, "start": 1}
 
 
-class FundingLogLikelihood(Op):
-    """Log likelihood of a funding history, of the fields of `Settlements` and then of `Chains`.
+class FundingLogLikelihood(SweepOp):
+    """Log likelihood of a funding history, of the fields of `Settlements` and then of `Chains`."""
 
-    The first output is the value, the others its gradient by each of the fields of `Chains`.
-    """
-
-    __props__ = ()
-
-    def make_node(self, *inputs: Any) -> Apply:
-        """Check ranks and types, and say what comes out."""
-        variables = [pt.as_tensor_variable(x) for x in inputs]
-        return Apply(self, variables, [pt.dscalar(), *(x.type() for x in variables[_DATA:])])
+    data = len(Settlements._fields)
+    parameters = Chains._fields
 
     def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernels."""
-        given = [np.ascontiguousarray(x, dtype=float) for x in inputs[_DATA:]]
-        value, slopes = settlement_sweep(Settlements(*inputs[:_DATA]), Chains(*given))
+        given = [np.ascontiguousarray(x, dtype=float) for x in inputs[self.data :]]
+        value, slopes = settlement_sweep(Settlements(*inputs[: self.data]), Chains(*given))
         output_storage[0][0] = np.asarray(value)
         for storage, slope in zip(output_storage[1:], slopes, strict=True):
             storage[0] = slope
-
-    def pullback(
-        self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
-    ) -> list[Variable]:
-        """Scale the gradient by the cotangent of the value."""
-        for name, cotangent in zip(Chains._fields, cotangents[1:], strict=True):
-            if not isinstance(cotangent.type, DisconnectedType):
-                raise NotImplementedError(f"second derivatives of the funding filter, by {name}")
-        slopes = [cotangents[0] * slope for slope in outputs[1:]]
-        return [disconnected_type() for _ in range(_DATA)] + slopes
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Settlements are data: no gradient flows to them."""
-        return [[i >= _DATA] * len(node.outputs) for i in range(len(node.inputs))]
-
-
-def kernel_version() -> int:
-    """Version of the compiled code: a hash of the source of the kernels and of this room."""
-    source = STAMP + inspect.getsource(sys.modules[__name__])
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
 
 
 @cache
@@ -89,21 +55,18 @@ def _compiled_sweep() -> Any:
         tuple(numba.types.Array(numba.float64, _RANKS[name], "C") for name in Chains._fields),
     ]
     signature = tuple(map(numba.types.NamedTuple, arrays, (Settlements, Chains)))
-    settlement_sweep.compile(signature)
-    return settlement_sweep.overloads[signature]
+    return compiled(settlement_sweep, signature)
 
 
 def settlement_sweep_address() -> int:
     """Address of the compiled kernels, which differs from process to process."""
-    compiled = _compiled_sweep()
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
+    return address_of(_compiled_sweep())
 
 
 @numba_basic.register_funcify_default_op_cache_key(FundingLogLikelihood)
 def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
-    # As in `likelihood`: called through their address, the kernels are compiled once.
     kernels = numba.types.FunctionType(_compiled_sweep().signature)
-    name = f"bayesbasis_settlement_sweep_{kernel_version()}"
+    name = f"bayesbasis_settlement_sweep_{version_of(__name__)}"
 
     @numba_basic.numba_njit
     def address():  # type: ignore[no-untyped-def]
@@ -118,19 +81,19 @@ def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]
         function = _call_cached_ptr(address, kernels, name)
         value, g = function(
             Settlements(
-                _plain(start), _plain(stop), _plain(gap), _plain(cell), _plain(lower),
-                _plain(upper), _plain(lower_side), _plain(upper_side), _plain(before),
+                plain(start), plain(stop), plain(gap), plain(cell), plain(lower),
+                plain(upper), plain(lower_side), plain(upper_side), plain(before),
             ),
             Chains(
-                _plain(location), _plain(scale), _plain(memory), _plain(widening), _plain(slow),
-                _plain(inner), _plain(begin),
+                plain(location), plain(scale), plain(memory), plain(widening), plain(slow),
+                plain(inner), plain(begin),
             ),
         )  # fmt: skip
         return (
             np.asarray(value), g.location, g.scale, g.memory, g.widening, g.slow, g.inner, g.start,
         )  # fmt: skip
 
-    return funding_log_likelihood, kernel_version()
+    return funding_log_likelihood, version_of(__name__)
 
 
 def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:

@@ -1,23 +1,17 @@
 """The filter as one PyTensor Op: value and every gradient in one sweep of numba kernels."""
 
-import hashlib
-import inspect
-import sys
 from typing import Any
 
 import numba
 import numpy as np
-import pytensor.tensor as pt
-from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.op import Op
+from pytensor.graph.basic import Apply
 from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch import basic as numba_basic
 
+from bayesbasis.model.sweep_op import SweepOp, plain, version_of
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.ahead import SIGNATURE, sweep_address
 from bayesbasis.process.filter import Parameters, Schedule
-from bayesbasis.process.kernels import STAMP
 
 _SCHEDULE = len(Schedule._fields)
 INPUTS = (
@@ -27,20 +21,11 @@ INPUTS = (
 """What the Op takes after the schedule: `Parameters`, the moves in the two parts of `Layout`."""
 
 
-class FilterLogLikelihood(Op):
-    """Log likelihood of a panel, of the fields of `Schedule` and then of `INPUTS`.
+class FilterLogLikelihood(SweepOp):
+    """Log likelihood of a panel, of the fields of `Schedule` and then of `INPUTS`."""
 
-    The first output is the value. The others are its gradient by each of `INPUTS`, which the same
-    sweep yields; they are what the pullback returns, and no graph should use them otherwise.
-    """
-
-    __props__ = ()
-
-    def make_node(self, *inputs: Any) -> Apply:
-        """Check ranks and types, and say what comes out."""
-        variables = [pt.as_tensor_variable(x) for x in inputs]
-        parameters = variables[_SCHEDULE:]
-        return Apply(self, variables, [pt.dscalar(), *(x.type() for x in parameters)])
+    data = _SCHEDULE
+    parameters = INPUTS
 
     def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernels."""
@@ -56,48 +41,14 @@ class FilterLogLikelihood(Op):
         for storage, name in zip(output_storage[1:], INPUTS, strict=True):
             storage[0] = slopes[name]
 
-    def pullback(
-        self,
-        inputs: list[Variable],
-        outputs: list[Variable],
-        cotangents: list[Variable],
-    ) -> list[Variable]:
-        """Scale the gradient by the cotangent of the value."""
-        for name, cotangent in zip(INPUTS, cotangents[1:], strict=True):
-            if not isinstance(cotangent.type, DisconnectedType):
-                raise NotImplementedError(f"second derivatives of the filter, by {name}")
-        slopes = [cotangents[0] * slope for slope in outputs[1:]]
-        return [disconnected_type() for _ in range(_SCHEDULE)] + slopes
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Integers are data: no gradient flows to them."""
-        width = len(node.outputs)
-        return [[i >= _SCHEDULE] * width for i in range(len(node.inputs))]
-
 
 def kernel_version() -> int:
-    """Version of the compiled code: a hash of the source of the kernels and of this room."""
-    source = STAMP + inspect.getsource(sys.modules[__name__])
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
-
-
-def _plain(x: Any) -> Any:
-    """Return an array as the kernels are compiled for: in C order, writeable, of 64 bits."""
-
-
-@numba.extending.overload(_plain)
-def _plain_in_numba(x):  # type: ignore[no-untyped-def]
-    # PyMC keeps integers in 32 bits, and constants may not be written to.
-    wide = np.int64 if isinstance(x.dtype, numba.types.Integer) else np.float64
-    if x.dtype == numba.from_dtype(np.dtype(wide)) and x.layout == "C" and x.mutable:
-        return lambda x: x
-    return lambda x: np.ascontiguousarray(x).astype(wide)
+    """Version of the compiled code."""
+    return version_of(__name__)
 
 
 @numba_basic.register_funcify_default_op_cache_key(FilterLogLikelihood)
 def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
-    # Each level of the graph's code would compile the kernels into itself once more. Called through
-    # their address, they are compiled once, and loaded once.
     kernels = numba.types.FunctionType(SIGNATURE)
     name = f"bayesbasis_sweep_{kernel_version()}"
 
@@ -123,12 +74,12 @@ def _compile(op: FilterLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
         function = _call_cached_ptr(address, kernels, name)
         result = function(
             Schedule(
-                _plain(previous), _plain(step), _plain(group), _plain(first), _plain(start),
-                _plain(stop), _plain(gap), _plain(chain), _plain(gap_length), _plain(gap_chain),
+                plain(previous), plain(step), plain(group), plain(first), plain(start),
+                plain(stop), plain(gap), plain(chain), plain(gap_length), plain(gap_chain),
             ),
             Parameters(
-                _plain(deviation), phi, variance, _plain(noise), _plain(correlation),
-                _plain(tail), _plain(scale), _plain(rates),
+                plain(deviation), phi, variance, plain(noise), plain(correlation),
+                plain(tail), plain(scale), plain(rates),
             ),
         )  # fmt: skip
         g = result.gradient

@@ -1,17 +1,14 @@
 """The filter of regimes with speeds of their own as one PyTensor Op."""
 
-import hashlib
-import inspect
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch import basic as numba_basic
 
-from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood, _plain, kernel_version
+from bayesbasis.model.likelihood import INPUTS
+from bayesbasis.model.sweep_op import SweepOp, plain, version_of
 from bayesbasis.process.filter import Schedule
 from bayesbasis.process.paced import Paced, paced_sweep
 
@@ -20,13 +17,14 @@ PACED_INPUTS = (*INPUTS, "pace_easy", "pace_hard")
 _TABLES = ("phi", "variance", "pace")
 
 
-class PacedLogLikelihood(FilterLogLikelihood):
+class PacedLogLikelihood(SweepOp):
     """Log likelihood of a panel, of the fields of `Schedule` and then of `PACED_INPUTS`.
 
     As `FilterLogLikelihood`, with ``φ`` of the wilder regimes, (regime - 1, move), behind.
     """
 
-    __props__ = ()
+    data = _SCHEDULE
+    parameters = PACED_INPUTS
 
     def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernels."""
@@ -43,19 +41,6 @@ class PacedLogLikelihood(FilterLogLikelihood):
         output_storage[0][0] = np.asarray(result.sweep.value)
         for storage, name in zip(output_storage[1:], PACED_INPUTS, strict=True):
             storage[0] = slopes[name]
-
-    def pullback(
-        self,
-        inputs: list[Variable],
-        outputs: list[Variable],
-        cotangents: list[Variable],
-    ) -> list[Variable]:
-        """Scale the gradient by the cotangent of the value."""
-        for name, cotangent in zip(PACED_INPUTS, cotangents[1:], strict=True):
-            if not isinstance(cotangent.type, DisconnectedType):
-                raise NotImplementedError(f"second derivatives of the filter, by {name}")
-        slopes = [cotangents[0] * slope for slope in outputs[1:]]
-        return [disconnected_type() for _ in range(_SCHEDULE)] + slopes
 
 
 def paced_log_likelihood(data: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
@@ -82,12 +67,12 @@ def _compile(op: PacedLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
                 pace[k, i] = pace_easy[k, i] if i < easy else pace_hard[k, i - easy]
         result = paced_sweep(
             Schedule(
-                _plain(previous), _plain(step), _plain(group), _plain(first), _plain(start),
-                _plain(stop), _plain(gap), _plain(chain), _plain(gap_length), _plain(gap_chain),
+                plain(previous), plain(step), plain(group), plain(first), plain(start),
+                plain(stop), plain(gap), plain(chain), plain(gap_length), plain(gap_chain),
             ),
             Paced(
-                _plain(deviation), phi, variance, _plain(noise), _plain(correlation),
-                _plain(tail), _plain(scale), _plain(rates), pace,
+                plain(deviation), phi, variance, plain(noise), plain(correlation),
+                plain(tail), plain(scale), plain(rates), pace,
             ),
         )  # fmt: skip
         g, by_pace = result.sweep.gradient, result.by_pace
@@ -97,5 +82,4 @@ def _compile(op: PacedLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]:
             by_pace[:, :easy].copy(), by_pace[:, easy:].copy(),
         )  # fmt: skip
 
-    source = inspect.getsource(sys.modules[__name__]) + str(kernel_version())
-    return paced, int.from_bytes(hashlib.sha256(source.encode()).digest()[:8])
+    return paced, version_of(__name__)

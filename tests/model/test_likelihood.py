@@ -9,7 +9,7 @@ import pytest
 
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
-from bayesbasis.model import likelihood
+from bayesbasis.model import sweep_op
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood, kernel_version
 from bayesbasis.model.spec import Spec
@@ -193,13 +193,13 @@ def test_equal_nodes_are_merged():
 
 def test_other_kernels_are_another_version(monkeypatch):
     before = kernel_version()
-    monkeypatch.setattr(likelihood, "STAMP", "of other kernels")
+    monkeypatch.setattr(sweep_op, "STAMP", "of other kernels")
     assert kernel_version() != before
 
 
 def test_another_wrapper_of_the_kernels_is_another_version(monkeypatch):
     before, source = kernel_version(), inspect.getsource
-    monkeypatch.setattr(likelihood.inspect, "getsource", lambda room: source(room) + "# another")
+    monkeypatch.setattr(sweep_op.inspect, "getsource", lambda room: source(room) + "# another")
     assert kernel_version() != before
 
 
