@@ -8,9 +8,10 @@ from typing import Any
 
 import tomlkit
 
-from bayesbasis.model.cards import CardError, read_record, shipped
+from bayesbasis.model.cards import read_record, shipped
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.priors import DISTRIBUTIONS
+from bayesbasis.model.records import CardError
 
 
 def list_funding_cards() -> list[str]:

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesbasis.model.cards import (
-    CardError,
     list_cards,
     load_card,
     read_card,
@@ -26,6 +25,7 @@ from bayesbasis.model.cards import (
 from bayesbasis.model.hierarchy import parameter_names, raw_variables
 from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Priors
+from bayesbasis.model.records import CardError
 from bayesbasis.model.spec import Pooling, Spec
 from bayesbasis.model.spot import SPOT_PARAMETERS
 from bayesbasis.process.equilibria import EQUILIBRIA

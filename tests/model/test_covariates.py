@@ -8,10 +8,11 @@ import pytest
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import known_at, make_panel
 from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.model.cards import CardError, read_card, write_card
+from bayesbasis.model.cards import read_card, write_card
 from bayesbasis.model.hierarchy import filter_inputs, law_parameters, parameters
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.priors import Horseshoe, LogNormal, Priors
+from bayesbasis.model.records import CardError
 from bayesbasis.model.spec import Drivers, Spec
 from bayesbasis.process.equilibria import CostOfCarry
 from bayesbasis.process.laws import LAWS

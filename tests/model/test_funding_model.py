@@ -5,7 +5,6 @@ import pytest
 
 from bayesbasis.data.funding import make_funding
 from bayesbasis.data.panel import known_at
-from bayesbasis.model.cards import CardError
 from bayesbasis.model.funding_cards import (
     load_funding_card,
     read_funding_card,
@@ -24,6 +23,7 @@ from bayesbasis.model.funding_parameters import (
 )
 from bayesbasis.model.funding_spec import FundingPriors, FundingSpec
 from bayesbasis.model.priors import LogNormal
+from bayesbasis.model.records import CardError
 from bayesbasis.process.censored import Chains, track
 from bayesbasis.process.ladder import occupancy, rungs
 
