@@ -189,7 +189,7 @@ def read_card(text: str) -> Spec:
     >>> read_card("regimes = { cuont = 3 }")
     Traceback (most recent call last):
     ...
-    bayesbasis.model.cards.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
+    bayesbasis.model.records.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
 you mean 'count'? It takes 'count', 'shared_by', 'volatility' or 'speed'
     """
     return _read(text, None, "unnamed")

@@ -263,8 +263,10 @@ def test_a_wheel_finds_the_cards_inside_itself(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     ZipFile(wheel).extractall(tmp_path / "site")
-    inside = (tmp_path / "site" / "bayesbasis" / "cards").iterdir()
-    assert {file.name for file in inside} == {path.name for path in CARDS}
+    inside, beside = tmp_path / "site" / "bayesbasis" / "cards", ROOT / "models"
+    shipped = {file.relative_to(inside) for file in inside.rglob("*.toml")}
+    assert shipped == {file.relative_to(beside) for file in beside.rglob("*.toml")}
+    assert {path.name for path in CARDS} < {file.name for file in shipped}
     code = f"""
 import json, sys
 sys.path.insert(0, {str(tmp_path / "site")!r})
