@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.levels import Levels, Members
+from bayesbasis.model.moves import distinct_moves, previous_quotes, spans
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import spot_moves
 from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes
-from bayesbasis.process.filter import SETTLED, Schedule
-from bayesbasis.process.quadrature import ENDLESS, Steps, split_by_stiffness
+from bayesbasis.process.filter import Schedule
+from bayesbasis.process.quadrature import Steps
 
 Array = NDArray[Any]
 
@@ -177,7 +178,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     fitted = panel if fitted is None else fitted
     log_spot = _log_spot(panel, fitted, underlyings)
     drives = {role: standardised(panel, fitted, names) for role, names in columns(spec).items()}
-    previous = _previous(contract)
+    previous = previous_quotes(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
     start, stop = _event_bounds(np.stack([path, time, underlying]))
@@ -189,8 +190,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         chain, clock = _clock(path[start], chain, event_drive)
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
     speed = _after_unseen(drives["speed"][order], unseen)
-    before, after = _spans(previous, left, _after_unseen(time, unseen))
-    step, moves, move_group, move_drive = _moves(previous, before, after, group, speed)
+    before, after = spans(previous, left, _after_unseen(time, unseen))
+    step, moves, move_group, move_drive = distinct_moves(previous, before, after, group, speed)
     schedule = Schedule(
         previous=previous,
         step=step,
@@ -286,15 +287,6 @@ def _after_unseen(values: Array, unseen: int) -> Array:
     return np.concatenate([np.zeros((unseen, *values.shape[1:])), values])
 
 
-def _previous(contract: Array) -> Array:
-    """Position of the previous quote of the same contract; -1 for the unseen ones."""
-    previous = np.full(len(contract), -1)
-    by_contract = np.argsort(contract, kind="stable")
-    same = contract[by_contract[1:]] == contract[by_contract[:-1]]
-    previous[by_contract[1:][same]] = by_contract[:-1][same]
-    return previous
-
-
 def _event_bounds(keys: Array) -> tuple[Array, Array]:
     """First and one past the last quote of every event; keys have shape (key, obs)."""
     opens = (np.diff(keys, axis=1) != 0).any(axis=0)
@@ -324,37 +316,3 @@ def _clock(path: Array, chain: Array, covariates: Array) -> tuple[Array, Clock]:
     table = np.column_stack([chain, before])
     distinct, row = np.unique(table, axis=0, return_inverse=True)
     return row.ravel(), Clock(distinct[:, 0].astype(np.int64), distinct[:, 1:])
-
-
-def _spans(previous: Array, tau: Array, time: Array) -> tuple[Array, Array]:
-    """Time to expiry before and after the move into every quote that was seen, as `Steps` has it.
-
-    A move from a quote that nobody saw took `SETTLED` years.
-    """
-    scored = np.flatnonzero(previous >= 0)
-    unseen = previous[previous[scored]] < 0
-    endless = np.isnan(tau[scored])
-    after = np.where(endless, ENDLESS, tau[scored])
-    passed = (time[scored] - time[previous[scored]]) / _YEAR_NS
-    before = np.where(endless, ENDLESS + passed, tau[previous[scored]])
-    return np.where(unseen, after + SETTLED, before), after
-
-
-def _moves(
-    previous: Array, before: Array, after: Array, group: Array, speed: Array
-) -> tuple[Array, tuple[Steps, Steps], tuple[Array, Array], tuple[Array, Array]]:
-    """Distinct moves of each parameter group, the easy ones first; and every quote's row."""
-    scored = previous >= 0
-    unseen = previous[previous[scored]] < 0
-    # Nobody saw where a first move started: it is driven as it ended.
-    drive = np.where(unseen[:, None], speed[scored], speed[previous[scored]])
-    pairs = np.stack([group[scored], before, after, *drive.T])
-    distinct, row = np.unique(pairs, axis=1, return_inverse=True)
-    owner, start, end = distinct[0].astype(np.int64), distinct[1], distinct[2]
-    hard = ~split_by_stiffness(start, end)
-    rank = np.argsort(np.argsort(hard, kind="stable"), kind="stable")
-    step = np.full(len(previous), -1)
-    step[scored] = rank[row.ravel()]
-    moves = Steps.between(start[~hard], end[~hard]), Steps.between(start[hard], end[hard])
-    driven = distinct[3:].T
-    return step, moves, (owner[~hard], owner[hard]), (driven[~hard], driven[hard])

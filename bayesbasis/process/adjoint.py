@@ -63,7 +63,20 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     table = transitions(s, p)
     states = forward(s, p, table)
     future = backward(s, table, states)
-    gradient = Parameters(
+    gradient = no_slopes(p)
+    _chain_adjoint(s, p, states, future, gradient)
+    by_distance = _event_adjoint(s, p, states, future, gradient)
+    _kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
+    value = 0.0
+    for t in range(len(states.log_density)):
+        value += states.log_density[t]
+    return Sweep(value, gradient, states, future, by_distance)
+
+
+@inner_kernel()
+def no_slopes(p: Parameters) -> Parameters:
+    """Make room for a slope by every parameter."""
+    return Parameters(
         np.zeros_like(p.deviation),
         np.zeros_like(p.phi),
         np.zeros_like(p.variance),
@@ -73,13 +86,6 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
         np.zeros_like(p.scale),
         np.zeros_like(p.rates),
     )
-    _chain_adjoint(s, p, states, future, gradient)
-    by_distance = _event_adjoint(s, p, states, future, gradient)
-    _kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
-    value = 0.0
-    for t in range(len(states.log_density)):
-        value += states.log_density[t]
-    return Sweep(value, gradient, states, future, by_distance)
 
 
 @inner_kernel(fastmath={"contract"})

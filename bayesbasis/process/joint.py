@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.adjoint import _chain_adjoint, _kalman_adjoint
+from bayesbasis.process.adjoint import _chain_adjoint, _kalman_adjoint, no_slopes
 from bayesbasis.process.elementary import exp_in_place, log_in_place
 from bayesbasis.process.filter import (
     Parameters,
@@ -103,16 +103,7 @@ def joint_sweep(s: Schedule, p: Parameters, x: Returns) -> JointSweep:
     table = transitions(s, p)
     states = joint_forward(s, p, x, table)
     future = backward(s, table, states)
-    gradient = Parameters(
-        np.zeros_like(p.deviation),
-        np.zeros_like(p.phi),
-        np.zeros_like(p.variance),
-        np.zeros_like(p.noise),
-        np.zeros_like(p.correlation),
-        np.zeros_like(p.tail),
-        np.zeros_like(p.scale),
-        np.zeros_like(p.rates),
-    )
+    gradient = no_slopes(p)
     by_returns = Returns(
         np.zeros_like(x.move), np.zeros_like(x.volatility), np.zeros_like(x.with_curve)
     )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.adjoint import Sweep, _chain_adjoint, sweep
+from bayesbasis.process.adjoint import Sweep, _chain_adjoint, no_slopes, sweep
 from bayesbasis.process.elementary import log_in_place
 from bayesbasis.process.filter import (
     Parameters,
@@ -27,6 +27,7 @@ from bayesbasis.process.filter import (
     _hamilton,
     _kalman,
     backward,
+    empty_states,
     largest_event,
     transitions,
 )
@@ -96,20 +97,8 @@ def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
         One draw.
     """
     q = Parameters(p.deviation, p.phi, p.variance, p.noise, p.correlation, p.tail, p.scale, p.rates)
-    table, events, count = transitions(s, q), len(s.event_start), p.scale.shape[1]
-    quotes = len(s.previous)
-    states = States(
-        np.empty(quotes),
-        np.empty(quotes),
-        np.zeros(quotes),
-        np.zeros(quotes),
-        np.empty(events),
-        np.empty(events),
-        np.empty((events, count)),
-        np.empty((events, count)),
-        np.empty((events, count)),
-        np.empty(events),
-    )
+    table, events = transitions(s, q), len(s.event_start)
+    states = empty_states(s, q)
     shared = _kalman(s, q, states)
     totals, distances = _distances(s, p, states)
     _emissions(s, p, distances, states, shared)
@@ -120,16 +109,7 @@ def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
         states.log_density[t] += shared[t]
         value += states.log_density[t]
     future = backward(s, table, states)
-    gradient = Parameters(
-        np.zeros_like(p.deviation),
-        np.zeros_like(p.phi),
-        np.zeros_like(p.variance),
-        np.zeros_like(p.noise),
-        np.zeros_like(p.correlation),
-        np.zeros_like(p.tail),
-        np.zeros_like(p.scale),
-        np.zeros_like(p.rates),
-    )
+    gradient = no_slopes(q)
     by_pace = np.zeros_like(p.pace)
     _chain_adjoint(s, q, states, future, gradient)
     slopes = _event_adjoint(s, p, distances, states, future, gradient)
