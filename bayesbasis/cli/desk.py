@@ -66,6 +66,14 @@ def report(
         str | None,
         typer.Option(metavar="TIME", help="Instant of the report, UTC.", show_default="last quote"),
     ] = None,
+    funding: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FIT.nc",
+            help="Fit that `bayesbasis funding` wrote: its forecast pays perpetuals and is shown.",
+            show_default=False,
+        ),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -92,11 +100,13 @@ def report(
     with step(f"read {fit}"):
         tree = bb.load(fit)
         panel = None if prices is None else _panel(prices, timezone)
+        paid = None if funding is None else bb.load(funding)
     with step("forecast, trade and stress"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = desk(
-            tree, orders, origin=origin, panel=panel, draws=draws, repeats=repeats, seed=seed
-        )
+            tree, orders, origin=origin, panel=panel, funding=paid, draws=draws, repeats=repeats,
+            seed=seed,
+        )  # fmt: skip
     for said in dict.fromkeys(str(one.message) for one in caught):
         progress.print(f"[yellow]note:[/] {escape(said)}", highlight=False)
     with step(f"write {target}"):

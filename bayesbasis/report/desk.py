@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayesbasis.data.panel import known_at
+from bayesbasis.data.panel import instant, known_at, lives
 from bayesbasis.forecast.convergence import convergence
+from bayesbasis.forecast.funding import forecast_funding
 from bayesbasis.forecast.intervals import bands
 from bayesbasis.forecast.leg import spot_leg
 from bayesbasis.forecast.live import regime_now
@@ -17,9 +19,11 @@ from bayesbasis.forecast.stress import shock
 from bayesbasis.forecast.valuation import mispricing
 from bayesbasis.trade.costs import BASIS_POINT
 from bayesbasis.trade.margins import margin
-from bayesbasis.trade.orders import Orders, put_on, traded
+from bayesbasis.trade.orders import Orders, put_on, suit, traded
 from bayesbasis.trade.risk import risk_table
 from bayesbasis.trade.sizing import growth_leverage
+
+_DAY = np.timedelta64(1, "D")
 
 
 def desk(
@@ -28,6 +32,8 @@ def desk(
     *,
     origin: str | datetime | np.datetime64 | None = None,
     panel: xr.Dataset | None = None,
+    funding: xr.DataTree | None = None,
+    history: xr.Dataset | None = None,
     draws: int = 200,
     repeats: int = 20,
     seed: int = 1,
@@ -44,6 +50,10 @@ def desk(
         Instant, UTC; by default that of the last quote.
     panel : xarray.Dataset, optional
         Newer quotes.
+    funding : xarray.DataTree, optional
+        From `fit_funding`: its forecast pays the perpetuals, and is reported.
+    history : xarray.Dataset, optional
+        Newer settlements than those of that fit, from `make_funding`.
     draws, repeats : int
         Posterior draws, and paths of each.
     seed : int
@@ -54,24 +64,29 @@ def desk(
     dict
         Keyword arguments of `write_report`.
     """
+    quotes = fit["constant_data"].to_dataset() if panel is None else panel
+    orders = suit(orders, _live(quotes, origin))
     say: dict[str, Any] = {"origin": origin, "panel": panel, "seed": seed, "draws": draws}
     say["horizon"] = orders.horizon
     paths = forecast(fit, repeats=repeats, **say)
+    paid = None if funding is None else _funding(funding, history, paths, seed)
     financing = orders.costs.financing
     found = mispricing(fit, paths.attrs["origin"], panel=panel, financing=financing, seed=seed)
-    quotes = fit["constant_data"].to_dataset() if panel is None else panel
     known = known_at(quotes, paths.attrs["origin"])
-    trades = put_on(paths, orders)
+    put = partial(put_on, orders=orders, funding=paid)
+    trades = put(paths)
     wildest = int(paths["regime"].max())
     stressed = {"as it is": trades}
     if wildest > 1:
         wild = forecast(fit, repeats=repeats, regime=wildest, **say)
-        stressed[f"starts in regime {wildest}"] = put_on(wild, orders)
+        stressed[f"starts in regime {wildest}"] = put(wild)
     for sign, word in ((1, "up"), (-1, "down")):
         moved = shock(paths, sign * BASIS_POINT * orders.shock_bp)
-        stressed[f"basis {word} {orders.shock_bp:g} bp at once"] = put_on(moved, orders)
+        stressed[f"basis {word} {orders.shock_bp:g} bp at once"] = put_on(
+            moved, orders, funding=paid
+        )
     dear = replace(orders.costs, financing=financing + orders.widening)
-    stressed[f"financing + {100 * orders.widening:g} %"] = put_on(paths, orders, dear)
+    stressed[f"financing + {100 * orders.widening:g} %"] = put(paths, costs=dear)
     return {
         "bands": bands(paths, prob=(0.5, 0.9)),
         "trades": trades,
@@ -83,7 +98,25 @@ def desk(
         "margin": _margins(paths, orders),
         "growth": growth_leverage(trades),
         "panel": panel,
+        "funding": paid,
     }
+
+
+def _live(quotes: xr.Dataset, origin: str | datetime | np.datetime64 | None) -> xr.Dataset:
+    """Contracts that live after the origin."""
+    start = quotes["time"].values.max() if origin is None else instant(origin)
+    known = known_at(quotes, start)
+    return known[["expiry"]].isel(contract=np.flatnonzero(lives(known, start)))
+
+
+def _funding(
+    fit: xr.DataTree, history: xr.Dataset | None, paths: xr.Dataset, seed: int
+) -> xr.Dataset:
+    """Funding ahead, from the origin of the paths until they end."""
+    start = np.datetime64(paths.attrs["origin"])
+    # The settlement of the interval in which they end comes after.
+    length = np.nanmax(paths["time"].values) - start + _DAY
+    return forecast_funding(fit, length, seed=seed, origin=start, history=history)
 
 
 def _margins(paths: xr.Dataset, orders: Orders) -> xr.Dataset:

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesbasis.report.files import replacing
+from bayesbasis.report.funding_section import funding_section
 from bayesbasis.report.render import to_html, to_json, to_markdown
 from bayesbasis.report.sections import (
     bands_section,
@@ -55,6 +56,7 @@ def write_report(
     growth: xr.Dataset | None = None,
     calibration: xr.Dataset | None = None,
     comparison: "Comparison | None" = None,
+    funding: xr.Dataset | None = None,
     panel: xr.Dataset | None = None,
     format: Format | None = None,
 ) -> Path:
@@ -82,6 +84,8 @@ def write_report(
         Record of predicted and realised profits: dim bin, ``predicted``, ``realised``, ``count``.
     comparison : Comparison, optional
         From `compare`: how the model has forecast before, against others.
+    funding : xarray.Dataset, optional
+        From `forecast_funding`: what perpetuals will pay, beside what dated contracts lock in.
     panel : xarray.Dataset, optional
         Quotes to draw; by default those of the fit.
     format : {"html", "md", "json"}, optional
@@ -115,6 +119,8 @@ def write_report(
         sections.append(mispricing_section(mispricing))
     if convergence is not None:
         sections.append(convergence_section(convergence))
+    if funding is not None:
+        sections.append(funding_section(funding, bands))
     if trades is not None:
         risk = risk_table(trades, 0.95) if risk is None else risk
         sections += [trade_section(trades, trade_table(trades)), risk_section(risk)]

@@ -61,6 +61,32 @@ def picture_bands(one: xr.Dataset, panel: xr.Dataset | None) -> Figure:
     return figure
 
 
+def picture_funding(one: xr.Dataset) -> Figure:
+    """Draw the bands of one perpetual's cumulative funding.
+
+    Parameters
+    ----------
+    one : xarray.Dataset
+        From `forecast_funding`, of one contract.
+    """
+    figure, ax = _one()
+    one = one.isel(step=np.flatnonzero(~np.isnat(one["time"].values)))
+    total = BASIS_POINTS * one["funding"].cumsum("step")
+    time = np.concatenate([[np.datetime64(one.attrs["origin"])], one["time"].values])
+    probs = (0.9, 0.5)
+    for prob, shade in zip(probs, tints(len(probs)), strict=True):
+        edges = total.quantile([(1 - prob) / 2, (1 + prob) / 2], ("chain", "draw")).values
+        low, high = np.pad(edges, ((0, 0), (1, 0)))
+        ax.fill_between(time, low, high, step="post", color=shade, lw=0, label=f"{prob:.0%}")
+    median = np.concatenate([[0.0], total.median(("chain", "draw")).values])
+    ax.step(time, median, color=BLUE, lw=1.4, where="post", label="median")
+    ax.axhline(0, color=INK, linewidth=0.9)
+    date_axis(ax, ticks=5)
+    name_axes(ax, y="cumulative funding (bp)")
+    _legend(figure, ax)
+    return figure
+
+
 def picture_profit(trades: xr.Dataset, trade: int) -> Figure:
     """Draw the distribution of one trade's profit, losses told apart.
 

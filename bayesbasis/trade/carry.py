@@ -152,7 +152,7 @@ def _require(paths: xr.Dataset, direction: str, kind: str, unit: str, notional: 
         raise ValueError(
             "a perpetual earns funding, and the paths have none: add it with "
             "bayesbasis.with_funding(paths, 'binance'), or another venue or forecast; in a file of "
-            "trades say funding = 'binance'"
+            "trades say funding = 'binance', or give the report --funding"
         )
     if "spot" not in paths:
         raise ValueError(

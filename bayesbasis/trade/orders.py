@@ -2,13 +2,15 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
+from bayesbasis.data.panel import is_perpetual
 from bayesbasis.trade.book import book
 from bayesbasis.trade.carry import cash_and_carry
 from bayesbasis.trade.costs import BASIS_POINT, Costs, Fee
@@ -16,6 +18,8 @@ from bayesbasis.trade.exits import When, perpetuals
 from bayesbasis.trade.perpetual import with_funding
 
 DAY_WORDS = "deviation_bp"
+# How far to look where nothing expires.
+ENDLESS_HORIZON = "30D"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Orders:
     funding : str, optional
         Venue, such as ``"deribit"``, whose rule pays funding on perpetuals.
     horizon : str, optional
-        How far to look ahead, such as ``"30D"``; by default to the last expiry.
+        How far to look ahead, such as ``"30D"``; by default to the last expiry, and 30 days where
+        all are perpetuals.
     """
 
     trades: tuple[Order, ...] = (Order(),)
@@ -81,6 +86,28 @@ class Orders:
     widening: float = 0.05
     funding: str | None = None
     horizon: str | None = None
+
+
+def suit(orders: Orders, known: xr.Dataset) -> Orders:
+    """Look 30 days ahead, where nothing else is said, if all live contracts are perpetuals.
+
+    Trades that name neither a contract nor an exit are then held for as long as that.
+
+    Parameters
+    ----------
+    orders : Orders
+        The book.
+    known : xarray.Dataset
+        Live contracts of a panel.
+    """
+    if not is_perpetual(known).all():
+        return orders
+    horizon = orders.horizon or ENDLESS_HORIZON
+    trades = tuple(
+        replace(one, exit=horizon) if one == replace(one, contract=None, exit="expiry") else one
+        for one in orders.trades
+    )
+    return replace(orders, horizon=horizon, trades=trades)
 
 
 def read_orders(path: str | PathLike[str]) -> Orders:
@@ -122,7 +149,13 @@ def read_orders(path: str | PathLike[str]) -> Orders:
     return Orders(**given)
 
 
-def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.Dataset:
+def put_on(
+    paths: xr.Dataset,
+    orders: Orders,
+    costs: Costs | None = None,
+    *,
+    funding: xr.Dataset | None = None,
+) -> xr.Dataset:
     """Put all trades on the same paths.
 
     Parameters
@@ -133,8 +166,13 @@ def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.
         The book.
     costs : Costs, optional
         Other costs, for stress.
+    funding : xarray.Dataset, optional
+        From `forecast_funding`: what perpetuals pay, instead of the rule of ``orders.funding``.
+        That names the venue then, where contracts have other names in the two.
     """
-    if orders.funding is not None and perpetuals(paths).any():
+    if funding is not None and perpetuals(paths).any():
+        paths = with_funding(paths, funding, names=names_of(funding, paths, orders.funding))
+    elif orders.funding is not None and perpetuals(paths).any():
         paths = with_funding(paths, orders.funding)
     return book(
         *(
@@ -152,6 +190,34 @@ def put_on(paths: xr.Dataset, orders: Orders, costs: Costs | None = None) -> xr.
             for one in orders.trades
         )
     )
+
+
+def names_of(funding: xr.Dataset, paths: xr.Dataset, venue: str | None = None) -> dict[str, str]:
+    """Name the contract of paths of funding behind each perpetual.
+
+    One of the same name; else the only one of its underlying, on the venue if one is named.
+
+    Parameters
+    ----------
+    funding : xarray.Dataset
+        From `forecast_funding`.
+    paths : xarray.Dataset
+        From `forecast`, or bands of it.
+    venue : str, optional
+        Venue that pays.
+    """
+    there = funding["contract"].values.astype(str)
+    owner, place = (funding[key].values.astype(str) for key in ("underlying", "venue"))
+    suited = np.full(there.shape, True) if venue is None else place == venue
+    found = {}
+    for row in np.flatnonzero(perpetuals(paths)):
+        name = str(paths["contract"].values[row])
+        alike = there[suited & (owner == str(paths["underlying"].values[row]))]
+        if name in there:
+            found[name] = name
+        elif len(alike) == 1:
+            found[name] = str(alike[0])
+    return found
 
 
 def traded(paths: xr.Dataset, order: Order) -> list[str]:

@@ -9,13 +9,17 @@ import pytest
 import xarray as xr
 
 import bayesbasis as bb
+from bayesbasis.inference.funding import assemble_funding, funding_shapes
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.inference.sampling import assemble
+from bayesbasis.model.funding_market import simulate_funding
 from bayesbasis.report.console import live_view
 from bayesbasis.report.desk import desk
 from bayesbasis.report.figures import plot_bands
+from bayesbasis.report.funding_section import dated_table
 from bayesbasis.report.tables import bands_table, live_table
-from bayesbasis.trade.orders import Orders, put_on
+from bayesbasis.trade.funding import funding_leg
+from bayesbasis.trade.orders import Order, Orders, put_on, suit
 
 DAY = np.timedelta64(1, "D")
 
@@ -114,3 +118,65 @@ def test_a_book_of_perpetuals_needs_an_exit(fit):
         "only perpetuals are live, and they never expire: BTC-PERP. Give a trade an exit such as "
         "'14D'"
     )
+
+
+@pytest.fixture(scope="module")
+def funding_fit():
+    """Two venues' funding of the forty days before the report, fitted without sampling."""
+    spec = bb.FundingSpec(levels=3, swings=2)
+    paid = simulate_funding(
+        seed=1, days=40, start="2022-01-29", venues=("binance", "bybit"), underlyings=["BTC"]
+    )
+    history, _ = bb.make_funding(paid)
+    size = sum(int(np.prod(shape)) for shape in funding_shapes(spec, history).values())
+    flat = 0.1 * np.random.default_rng(1).standard_normal((2, 20, size))
+    stats = xr.Dataset(coords={"chain": np.arange(2), "draw": np.arange(20)})
+    return assemble_funding(spec, history, flat, stats, seed=1, started=perf_counter())
+
+
+@pytest.fixture(scope="module")
+def funded(fit, funding_fit):
+    orders = Orders(
+        (Order(contract="BTC-PERP", exit="14D"),), funding="binance", horizon="30D", level=0.9
+    )
+    return desk(fit, orders, funding=funding_fit, draws=16, repeats=5)
+
+
+def test_a_desk_takes_funding_from_a_fit_of_it(funded):
+    """A short perpetual receives what the forecast of its venue says, settlement by settlement."""
+    trades, ahead = funded["trades"], funded["funding"]
+    leg = funding_leg(
+        ahead.sel(contract="binance:BTC-PERP"),
+        close=np.datetime64(ahead.attrs["origin"]) + 14 * DAY,
+    )
+    received = trades["attribution"].sel(component="funding") / trades["notional"]
+    draws = leg.sum("step").values.ravel()
+    spread = draws[np.arange(received.size) * draws.size // received.size]
+    assert received.mean() == pytest.approx(spread.mean(), rel=0.2)
+    assert np.abs(received).max() > 0
+
+
+def test_a_page_puts_funding_beside_the_dated_basis(fit, funded, tmp_path):
+    page = bb.write_report(tmp_path / "page.html", fit=fit, **funded).read_text()
+    assert '<section id="funding"' in page
+    assert "binance:BTC-PERP, cumulative" in page
+    ahead, bands = funded["funding"], funded["bands"]
+    table = dated_table(ahead, bands)
+    assert set(table["perpetual"]) == set(ahead["contract"].values)
+    row = table.iloc[0]
+    one = bands.sel(contract=row["against"])
+    expected = 1e4 * np.expm1(float(one["median"].isel(step=0)))
+    assert row["locked in (bp)"] == pytest.approx(expected)
+    total = ahead["funding"].where(ahead["time"] <= one["expiry"]).sum("step")
+    own = total.sel(contract=row["perpetual"])
+    assert row["expected (bp)"] == pytest.approx(1e4 * float(own.mean()))
+    assert row["P(pays more)"] == pytest.approx(float((1e4 * own > expected).mean()))
+
+
+def test_perpetuals_alone_are_held_for_thirty_days(fit, mixed, funding_fit, tmp_path):
+    """Without a file of trades, and with no horizon said."""
+    alone = mixed.isel(contract=mixed["expiry"].isnull().values)
+    assert suit(Orders(), mixed) == Orders()
+    assert suit(Orders(), alone) == Orders((Order(exit="30D"),), horizon="30D")
+    kept = Orders((Order(exit="3D"), Order(contract="BTC-PERP")), horizon="9D")
+    assert suit(kept, alone) == kept
