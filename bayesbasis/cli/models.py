@@ -111,9 +111,10 @@ def calibrate(
     write_table(table, place / "verdicts.csv")
     write_figures({"ranks": plot_ranks(ranks, effort.ranked)}, place)
     results.print(verdicts_view(table))
-    short = sum(one["min_ess"] < effort.ranked for one in found)
+    stuck = sum(not one["mixed"] for one in found)
     results.print(
         f"{len(found)} replications in {place}; {sum(one['divergences'] > 0 for one in found)} "
-        f"with divergences, {short} with fewer effective draws than ranks",
+        f"with divergences; {stuck} did not mix (R-hat above {effort.r_hat:g} or fewer effective "
+        f"draws than {effort.ranked} ranks), and are ranked all the same",
         highlight=False,
     )

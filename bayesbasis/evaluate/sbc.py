@@ -21,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -59,12 +60,20 @@ class Effort:
     draws, tune, chains : int
         Of every fit, at first.
     target_accept : float
-        Of the sampler. Bold steps are cheap, and what they miss shows in the ranks.
+        Of the sampler, at first.
     ranked : int
-        Posterior draws that the truth is ranked among, spread evenly over the chains. A fit whose
-        smallest effective sample size is below this is done again.
+        Posterior draws that the truth is ranked among, spread evenly over the chains.
+    r_hat : float
+        A fit with an R-hat above this, or fewer effective draws than are ranked, has not mixed, and
+        is done again.
     doublings : int
-        How often at most a fit is done again, each time with twice the draws.
+        How often at most a fit is done again: each time with twice the draws and twice the tuning,
+        and half as far from accepting every step.
+
+    Notes
+    -----
+    What has not mixed after the last doubling is ranked like the rest, and counted: markets are
+    hard to sample because of what was drawn for them, so that leaving them out would tilt ranks.
     """
 
     quarters: int = 4
@@ -72,9 +81,20 @@ class Effort:
     draws: int = 150
     tune: int = 250
     chains: int = 2
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     ranked: int = 31
+    r_hat: float = 1.05
     doublings: int = 2
+
+    def at(self, doubling: int) -> dict[str, Any]:
+        """Options of the fit that is done after so many doublings."""
+        longer = 2**doubling
+        return {
+            "draws": self.draws * longer,
+            "tune": self.tune * longer,
+            "chains": self.chains,
+            "sampler": {"target_accept": 1.0 - (1.0 - self.target_accept) / longer},
+        }
 
 
 def small_market(effort: Effort = Effort()) -> xr.Dataset:
@@ -192,7 +212,8 @@ def calibrate(
     Yields
     ------
     dict
-        ``ranks`` by quantity, ``divergences``, ``min_ess``, ``max_r_hat`` and ``seconds``.
+        ``ranks`` by quantity, ``mixed``, ``doublings``, ``divergences``, ``min_ess``,
+        ``max_r_hat`` and ``seconds``.
     """
     place = folder / run_name(spec, seed, effort)
     place.mkdir(parents=True, exist_ok=True)
@@ -202,6 +223,15 @@ def calibrate(
         if not file.is_file():
             _write(file, _replicate(spec, panel, [seed, number], effort))
         yield json.loads(file.read_text("utf-8"))
+
+
+def has_mixed(table: pd.DataFrame, effort: Effort) -> bool:
+    """Say whether a fit's chains agree, and hold as many effective draws as are ranked.
+
+    Of a fit that cannot be judged, such as one that never moved, the answer is no.
+    """
+    r_hat, ess = table["r_hat"].to_numpy(), table["ess_bulk"].to_numpy()
+    return bool((r_hat <= effort.r_hat).all() and (ess >= effort.ranked).all())
 
 
 def gather(results: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
@@ -223,19 +253,18 @@ def _replicate(spec: Spec, panel: xr.Dataset, seed: list[int], effort: Effort) -
         tree = fit(
             spec,
             drawn,
-            draws=effort.draws * 2**doubling,
-            tune=effort.tune,
-            chains=effort.chains,
+            **effort.at(doubling),
             seed=int(np.random.SeedSequence([*seed, doubling]).generate_state(1)[0]),
-            sampler={"target_accept": effort.target_accept},
             progress=False,
         )
         table = diagnose(tree).table
-        if table["ess_bulk"].min() >= effort.ranked:
+        if is_mixed := has_mixed(table, effort):
             break
     return {
         "seed": seed,
         "ranks": ranks_of(tree, truth, effort.ranked),
+        "mixed": is_mixed,
+        "doublings": doubling,
         "divergences": int(tree["sample_stats"]["diverging"].sum()),
         "min_ess": float(table["ess_bulk"].min()),
         "max_r_hat": float(table["r_hat"].max()),

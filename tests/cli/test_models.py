@@ -75,7 +75,7 @@ def test_calibration_resumes_and_leaves_ranks_and_verdicts(monkeypatch, tmp_path
 
     def fake(spec, panel, seed, effort):
         ranks = {name: int(rng.integers(effort.ranked + 1)) for name in ("noise", "carry[1]")}
-        return {"seed": seed, "ranks": ranks, "divergences": 0, "min_ess": 50.0}
+        return {"seed": seed, "ranks": ranks, "divergences": 0, "mixed": seed[1] > 2}
 
     monkeypatch.setattr(sbc, "_replicate", fake)
     for replications in (5, 40):
@@ -87,5 +87,7 @@ def test_calibration_resumes_and_leaves_ranks_and_verdicts(monkeypatch, tmp_path
     assert table["quantity"].tolist() == ["noise", "carry[1]"]
     assert (table["ranks"] == 40).all()
     assert (place / "ranks.png").read_bytes().startswith(b"\x89PNG")
-    assert "40 replications" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "40 replications" in said
+    assert "3 did not mix (R-hat above 1.05 or fewer effective draws than 31 ranks)" in said
     assert json.loads((place / "00039.json").read_text())["seed"] == [1, 39]

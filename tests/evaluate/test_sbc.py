@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -115,3 +117,45 @@ def test_runs_are_told_apart_by_card_seed_and_effort_but_not_by_name():
     renamed = replace(spec, name="mine")
     assert run_name(renamed, 1, Effort()).partition("-")[0] == "mine"
     assert run_name(renamed, 1, Effort())[-10:] == run_name(spec, 1, Effort())[-10:]
+
+
+def test_a_fit_has_mixed_if_its_chains_agree_and_hold_enough_draws():
+    def judged(r_hat, ess):
+        table = pd.DataFrame({"r_hat": [1.0, r_hat], "ess_bulk": [200.0, ess]})
+        return sbc.has_mixed(table, Effort(ranked=31, r_hat=1.05))
+
+    assert judged(1.05, 31.0)
+    assert not judged(1.06, 200.0)
+    assert not judged(1.0, 30.9)
+    assert not judged(np.nan, np.nan)
+
+
+def test_a_fit_that_does_not_mix_is_done_again_longer_and_with_more_care_and_ranked(
+    market, monkeypatch
+):
+    tried, worst = [], iter([1.2, 1.0, *[1.2] * 3])
+
+    def fake(spec, panel, *, seed, progress, **options):
+        tried.append(options)
+        stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 3), dtype=bool))})
+        return xr.DataTree.from_dict({"sample_stats": stats})
+
+    monkeypatch.setattr(sbc, "fit", fake)
+    monkeypatch.setattr(sbc, "ranks_of", lambda tree, truth, ranked: {"noise": 1})
+    monkeypatch.setattr(
+        sbc,
+        "diagnose",
+        lambda tree: SimpleNamespace(
+            table=pd.DataFrame({"r_hat": [next(worst)], "ess_bulk": [99.0]})
+        ),
+    )
+    effort = Effort(draws=100, tune=200, target_accept=0.8, doublings=2)
+    spec = bb.load_card("ou")
+    found = [sbc._replicate(spec, market, [1, i], effort) for i in range(2)]
+    assert [one["mixed"] for one in found] == [True, False]
+    assert [one["doublings"] for one in found] == [1, 2]
+    assert found[1]["ranks"] == {"noise": 1}
+    assert [one["draws"] for one in tried[2:]] == [100, 200, 400]
+    assert [one["tune"] for one in tried[2:]] == [200, 400, 800]
+    accepted = [one["sampler"]["target_accept"] for one in tried[2:]]
+    np.testing.assert_allclose(accepted, [0.8, 0.9, 0.95])
