@@ -35,6 +35,7 @@ from .forecast.paths import forecast as forecast
 from .forecast.prior import prior_bands as prior_bands
 from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
+from .inference.centring import suggest_centring as suggest_centring
 from .inference.diagnostics import diagnose as diagnose
 from .inference.funding import fit_funding as fit_funding
 from .inference.sampling import fit as fit

@@ -122,7 +122,8 @@ def _centring_advice(slow: pd.DataFrame, link: str) -> str:
         return ""
     return (
         f"{link}move pooling.centring towards 1 where quotes say much of each contract's carry "
-        "(half-lives well below contracts' lives), towards 0 where they say little"
+        "(half-lives well below contracts' lives), towards 0 where they say little; "
+        "bb.suggest_centring(fit) tells which"
     )
 
 

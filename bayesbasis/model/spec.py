@@ -37,7 +37,8 @@ class Pooling:
     centring : float
         What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
         distance from the population, in between a compromise. The model is the same at any value;
-        the posterior is easy near 1 where quotes say much of carry, near 0 where they say little.
+        the posterior is easy near 1 where quotes say much of carry, near 0 where they say little;
+        `bayesbasis.suggest_centring` measures which, from a fit.
     kinds : bool
         Carry of each kind of contract (the panel's ``kind``: weekly, monthly, quarterly) has an
         offset of its own beside that of its venue.
