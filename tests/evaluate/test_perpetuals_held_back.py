@@ -27,6 +27,9 @@ the twelve of 2022 confirm it, though they were printed by the same runs (refits
     the same, 10 days, volatility of 0.3, noise of 30     3.25 0.956    1.84 0.976
     stochastic volatility, Student-t shocks               3.38 0.917    1.74 0.953
     stochastic volatility, Gaussian shocks (`premia`)     3.40 0.892    1.73 0.951
+
+All 29 origins as below, those of 2023 never looked at for the choice: 1.87 bp and 0.942 (1.98 and
+0.979 with the card before); by year 0.900, 0.961 and 0.944; R-hat up to 1.04 in fits this short.
 """
 
 from dataclasses import dataclass
@@ -88,6 +91,5 @@ def test_thirty_days_of_premia_beat_what_anyone_would_try(table):
         assert (table[MODEL_NAMES[0]] < table[name]).all()
 
 
-@pytest.mark.xfail(reason="0.98 of premia were inside: bands of several days are too wide")
 def test_bands_hold_as_many_premia_as_they_say(table):
     assert 0.85 <= table.loc["all", "covered"] <= 0.95
