@@ -319,5 +319,10 @@ def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
 
 
 def is_of_market(spec: Spec, name: str) -> bool:
-    """Say whether the whole market has one value: a chain that is not an underlying's does."""
-    return name in _MARKET_ONLY or (name in _CHAIN and spec.regimes.shared_by != "underlying")
+    """Say whether the whole market has one value: a chain that is not an underlying's does.
+
+    So do tails, unless the card makes them each underlying's own.
+    """
+    if name in _MARKET_ONLY:
+        return name not in spec.pooling.independent
+    return name in _CHAIN and spec.regimes.shared_by != "underlying"

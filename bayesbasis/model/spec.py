@@ -30,10 +30,10 @@ class Pooling:
     shared, independent : tuple of str
         Names of parameters that all underlyings share, and of those that each has to itself, drawn
         from the prior whatever the others are. The rest is pooled: around a market's value, by a
-        spread that is learned. The same goes for the levels of carry, or level, by the names that
-        their offsets have, such as ``carry_kind`` or ``carry_underlying``: shared leaves the level
-        out, and independent lets its members be as far apart as the prior of ``carry_mean`` is
-        wide, whatever the others are.
+        spread that is learned; but ``tail`` is the market's unless it is independent. The same goes
+        for the levels of carry, or level, by the names that their offsets have, such as
+        ``carry_kind`` or ``carry_underlying``: shared leaves the level out, and independent lets
+        its members be as far apart as the prior of ``carry_mean`` is wide, whatever the others are.
     centring : float
         What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
         distance from the population, in between a compromise. The model is the same at any value;
@@ -176,6 +176,8 @@ class Spec:
             by_underlying += spot_parameters(self.regimes.count)
         if self.regimes.shared_by == "underlying" and self.regimes.count > 1:
             by_underlying += ["volatility_half_life" if self.regimes.is_stochastic else "stay"]
+        if self.shocks.distribution == "student-t" and name in self.pooling.independent:
+            by_underlying += ["tail"]
         if name not in by_underlying:
             raise ValueError(
                 f"pooling names {name!r}, which no underlying has of its own in this model; "

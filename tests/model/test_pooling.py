@@ -12,6 +12,7 @@ from bayesbasis.model.hierarchy import dims, parameters, raw_variables
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Pooling, Spec
 from bayesbasis.process.regimes import Regimes
+from bayesbasis.process.shocks import Shocks
 
 MIXED = Spec(pooling=Pooling(shared=("noise", "stay"), independent=("half_life", "volatility")))
 
@@ -57,6 +58,29 @@ def test_the_gradient_goes_through_every_switch(panel):
     moves = step * np.eye(target.size)
     slopes = [(target(flat + m)[0] - target(flat - m)[0]) / (2 * step) for m in moves]
     np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-4)
+
+
+def test_tails_are_the_market_s_unless_each_underlying_has_its_own(panel):
+    own = Spec(pooling=Pooling(independent=("tail",)))
+    assert read_card(write_card(own)) == own
+    layout, raw, natural = drawn(own, panel, (20_000,))
+    assert dims(own, layout.levels)["tail"] == ("underlying",)
+    assert dims(Spec(), layout.levels)["tail"] == ()
+    assert not any(name.startswith("tail_") and name != "tail_raw" for name in raw)
+    above = np.log(natural["tail"] - 2.0)
+    np.testing.assert_allclose(above.std(0), np.log(2.0), rtol=0.03)
+    assert abs(np.corrcoef(above.T)[0, 1]) < 0.03
+    target = log_posterior(own, panel)
+    flat = 0.4 * np.random.default_rng(1).standard_normal(target.size)
+    _, gradient = target(flat)
+    moves = 1e-4 * np.eye(target.size)
+    slopes = [(target(flat + m)[0] - target(flat - m)[0]) / 2e-4 for m in moves]
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-4)
+
+
+def test_tails_of_gaussian_shocks_are_no_parameter_to_pool():
+    with pytest.raises(ValueError, match="'tail', which no underlying has of its own"):
+        Spec(pooling=Pooling(independent=("tail",)), shocks=Shocks("gaussian"))
 
 
 def test_with_one_underlying_switches_change_nothing():
