@@ -27,7 +27,9 @@ class Layout:
     """A panel in order of events: by regime chain, time and underlying.
 
     Before all quotes stands one for each contract that nobody saw: at fair value, `SETTLED` years
-    before the first. It scores nothing, but the first quote is a move from there like any other.
+    before the first. It scores nothing, but the first quote is a move from there like any other,
+    and an event apart from that of the rest of its curve: the shocks of years are not those of a
+    day. Contracts that are listed at one time share one event.
 
     Parameters
     ----------
@@ -168,8 +170,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     underlying = contract_underlying[contract]
     contract_path = _paths(spec, contract_underlying, contract_venue)
     path = contract_path[contract]
-    order = np.lexsort((contract, underlying, time, path))
-    time, underlying, path = (x[order] for x in (time, underlying, path))
+    listed = _first_quotes(contract, time)
+    order = np.lexsort((contract, listed, underlying, time, path))
+    time, underlying, path, listed = (x[order] for x in (time, underlying, path, listed))
     unseen = panel.sizes["contract"]
     contract = np.concatenate([np.arange(unseen), contract[order]])
     basis = _after_unseen(panel["basis"].values[order], unseen)
@@ -181,7 +184,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     previous = previous_quotes(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
-    start, stop = _event_bounds(np.stack([path, time, underlying]))
+    start, stop = _event_bounds(np.stack([path, time, underlying, listed]))
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
     )
@@ -285,6 +288,14 @@ def _coords(
 def _after_unseen(values: Array, unseen: int) -> Array:
     """Put the quotes that nobody saw before the others."""
     return np.concatenate([np.zeros((unseen, *values.shape[1:])), values])
+
+
+def _first_quotes(contract: Array, time: Array) -> Array:
+    """Which quotes are the first of their contract."""
+    order = np.lexsort((time, contract))
+    first = np.zeros(len(contract), dtype=bool)
+    first[order] = np.diff(contract[order], prepend=-1) != 0
+    return first
 
 
 def _event_bounds(keys: Array) -> tuple[Array, Array]:

@@ -59,7 +59,7 @@ class Schedule(NamedTuple):
     first : ndarray of int64, shape (contract,)
         Positions of the first quotes.
     event_start, event_stop : ndarray of int64, shape (event,)
-        The scored quotes of each event.
+        The scored quotes of each event: of one underlying at one time, first quotes apart.
     gap : ndarray of int64, shape (event,)
         Row of the time since the chain's last event in ``gap_length``; -1 where a chain starts.
     chain : ndarray of int64, shape (event,)

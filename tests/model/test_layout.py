@@ -86,7 +86,8 @@ def _firsts(panel):
 def events_of(quotes):
     events = defaultdict(list)
     for q in quotes:
-        events[q["path"], q["time"], q["underlying"]].append(q)
+        listed = q["before"] is None
+        events[q["path"], q["time"], q["underlying"], listed].append(q)
     return dict(sorted(events.items()))
 
 
@@ -145,25 +146,27 @@ def test_every_quote_follows_the_last_of_its_contract(spec, panel):
 
 
 @every_spec
-def test_an_event_is_all_that_one_underlying_quotes_at_one_time(spec, panel):
+def test_an_event_is_all_that_one_underlying_quotes_at_one_time_but_for_new_listings(spec, panel):
     layout, events = lay_out(spec, panel), events_of(quotes_of(spec, panel))
     s = layout.schedule
     assert len(s.event_start) == len(events)
     names = sorted(set(panel["underlying"].values.tolist()))
     assert layout.underlyings == names
-    for n, ((_, time, underlying), members) in enumerate(events.items()):
+    for n, ((_, time, underlying, listed), members) in enumerate(events.items()):
         rows = layout.order[s.event_start[n] : s.event_stop[n]]
         np.testing.assert_array_equal(np.sort(rows), sorted(q["row"] for q in members))
         assert layout.event_time[n] == np.datetime64(time, "ns")
         assert layout.event_underlying[n] == underlying
         assert s.chain[n] == members[0]["chain"]
+        # Five years since fair value share no shock with a day of the curve.
+        assert (s.previous[s.previous[s.event_start[n] : s.event_stop[n]]] < 0).all() == listed
 
 
 @every_spec
 def test_gaps_are_the_times_between_events_of_a_chain(spec, panel):
     layout, events = lay_out(spec, panel), events_of(quotes_of(spec, panel))
     s, last, distinct = layout.schedule, {}, set()
-    for n, (path, time, _) in enumerate(events):
+    for n, (path, time, *_) in enumerate(events):
         if path not in last:
             assert s.gap[n] == -1
         else:
