@@ -64,9 +64,9 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     states = forward(s, p, table)
     future = backward(s, table, states)
     gradient = no_slopes(p)
-    _chain_adjoint(s, p, states, future, gradient)
+    chain_adjoint(s, p, states, future, gradient)
     by_distance = _event_adjoint(s, p, states, future, gradient)
-    _kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
+    kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
     value = 0.0
     for t in range(len(states.log_density)):
         value += states.log_density[t]
@@ -89,7 +89,7 @@ def no_slopes(p: Parameters) -> Parameters:
 
 
 @inner_kernel(fastmath={"contract"})
-def _chain_adjoint(
+def chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
     """Slope by the generators, from expected moves between regimes over every distinct gap."""
@@ -175,7 +175,7 @@ def _event_adjoint(
 
 
 @inner_kernel(fastmath={"contract"})
-def _kalman_adjoint(
+def kalman_adjoint(
     s: Schedule,
     p: Parameters,
     states: States,

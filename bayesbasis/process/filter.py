@@ -158,9 +158,9 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
         From `transitions`.
     """
     events, states = len(s.event_start), empty_states(s, p)
-    shared = _kalman(s, p, states)
-    _emissions(s, p, states, shared)
-    _hamilton(s, p, table, states)
+    shared = kalman(s, p, states)
+    emissions(s, p, states, shared)
+    hamilton(s, p, table, states)
     log_in_place(states.log_density)
     for t in range(events):
         states.log_density[t] += shared[t]
@@ -186,7 +186,7 @@ def empty_states(s: Schedule, p: Parameters) -> States:
 
 
 @inner_kernel(fastmath={"contract"})
-def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
+def kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Run the scale-free Kalman filter of every contract and sum up every event.
 
     Returns what an event's log density shares between regimes, shape (event,), less the logarithm
@@ -231,7 +231,7 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
 
 
 @inner_kernel(fastmath={"contract"})
-def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
+def emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     event_start, event_stop, group = s.event_start, s.event_stop, s.group
     scale, tail, distance = p.scale, p.tail, states.distance
@@ -268,7 +268,7 @@ def _emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> Non
 
 
 @inner_kernel(fastmath={"contract"})
-def _hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
+def hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
     """Filter the regimes, normalised so that nothing over- or underflows."""
     gap, filtered, ratio, log_density = s.gap, states.filtered, states.ratio, states.log_density
     events, count = filtered.shape

@@ -23,17 +23,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.adjoint import _chain_adjoint, _kalman_adjoint, no_slopes
+from bayesbasis.process.adjoint import chain_adjoint, kalman_adjoint, no_slopes
 from bayesbasis.process.elementary import exp_in_place, log_in_place
 from bayesbasis.process.filter import (
     Parameters,
     Schedule,
     States,
-    _emissions,
-    _hamilton,
-    _kalman,
     backward,
+    emissions,
     empty_states,
+    hamilton,
+    kalman,
     largest_event,
     transitions,
 )
@@ -107,9 +107,9 @@ def joint_sweep(s: Schedule, p: Parameters, x: Returns) -> JointSweep:
     by_returns = Returns(
         np.zeros_like(x.move), np.zeros_like(x.volatility), np.zeros_like(x.with_curve)
     )
-    _chain_adjoint(s, p, states, future, gradient)
+    chain_adjoint(s, p, states, future, gradient)
     by_distance, by_total = _event_adjoint(s, p, x, states, future, gradient, by_returns)
-    _kalman_adjoint(s, p, states, by_distance, by_total, gradient)
+    kalman_adjoint(s, p, states, by_distance, by_total, gradient)
     value = 0.0
     for t in range(len(states.log_density)):
         value += states.log_density[t]
@@ -128,9 +128,9 @@ def joint_forward(s: Schedule, p: Parameters, x: Returns, table: Array) -> State
         From `bayesbasis.process.filter.transitions`.
     """
     states = empty_states(s, p)
-    shared = _kalman(s, p, states)
+    shared = kalman(s, p, states)
     _joint_emissions(s, p, x, states, shared)
-    _hamilton(s, p, table, states)
+    hamilton(s, p, table, states)
     log_in_place(states.log_density)
     for t in range(len(shared)):
         states.log_density[t] += shared[t]
@@ -154,8 +154,8 @@ def basis_density(s: Schedule, p: Parameters, filtered: Array, table: Array) -> 
         From `bayesbasis.process.filter.transitions`.
     """
     alone = empty_states(s, p)
-    shared = _kalman(s, p, alone)
-    _emissions(s, p, alone, shared)
+    shared = kalman(s, p, alone)
+    emissions(s, p, alone, shared)
     # The chain starts anew at every event, from what both told of the one before.
     _predicted_densities(s, p, filtered, table, alone)
     log_in_place(alone.log_density)
@@ -166,7 +166,7 @@ def basis_density(s: Schedule, p: Parameters, filtered: Array, table: Array) -> 
 def _predicted_densities(
     s: Schedule, p: Parameters, filtered: Array, table: Array, alone: States
 ) -> None:
-    """Multiply what `_kalman` left in ``log_density`` by the emissions that were to be expected."""
+    """Multiply what `kalman` left in ``log_density`` by the emissions that were to be expected."""
     from_chain = np.empty(filtered.shape[1])
     for t in range(len(filtered)):
         if s.gap[t] < 0:

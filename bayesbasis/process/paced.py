@@ -18,16 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesbasis.process.adjoint import Sweep, _chain_adjoint, no_slopes, sweep
+from bayesbasis.process.adjoint import Sweep, chain_adjoint, no_slopes, sweep
 from bayesbasis.process.elementary import log_in_place
 from bayesbasis.process.filter import (
     Parameters,
     Schedule,
     States,
-    _hamilton,
-    _kalman,
     backward,
     empty_states,
+    hamilton,
+    kalman,
     largest_event,
     transitions,
 )
@@ -99,10 +99,10 @@ def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
     q = Parameters(p.deviation, p.phi, p.variance, p.noise, p.correlation, p.tail, p.scale, p.rates)
     table, events = transitions(s, q), len(s.event_start)
     states = empty_states(s, q)
-    shared = _kalman(s, q, states)
+    shared = kalman(s, q, states)
     totals, distances = _distances(s, p, states)
     _emissions(s, p, distances, states, shared)
-    _hamilton(s, q, table, states)
+    hamilton(s, q, table, states)
     log_in_place(states.log_density)
     value = 0.0
     for t in range(events):
@@ -111,7 +111,7 @@ def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
     future = backward(s, table, states)
     gradient = no_slopes(q)
     by_pace = np.zeros_like(p.pace)
-    _chain_adjoint(s, q, states, future, gradient)
+    chain_adjoint(s, q, states, future, gradient)
     slopes = _event_adjoint(s, p, distances, states, future, gradient)
     by_distance = _kalman_adjoint(s, p, totals, distances, slopes, states, gradient, by_pace)
     return PacedSweep(Sweep(value, gradient, states, future, by_distance), by_pace)
