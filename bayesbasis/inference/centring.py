@@ -46,7 +46,7 @@ def suggest_centring(fit: xr.DataTree, *, draws: int = 10) -> float:
     >>> panel, audit = bb.make_panel(prices)
     >>> fit = bb.fit(bb.load_card("ou"), panel, seed=1, progress=False)  # doctest: +SKIP
     >>> bb.suggest_centring(fit)  # doctest: +SKIP
-    1.0
+    0.0
     """
     return float(np.median(information(fit, draws)) > 1.0)
 
