@@ -70,10 +70,11 @@ def test_one_more_origin_costs_at_most_a_third_of_the_first(found):
 
 @pytest.mark.study
 @pytest.mark.real
-def test_vix_is_forecast_better_than_by_a_straight_line(real_data, tmp_path):
-    """Over all quotes, and from thirty days to expiry on; nearer to it the straight line wins.
+def test_vix_is_forecast_as_well_as_by_a_straight_line(real_data, tmp_path):
+    """Better from thirty days to expiry on; nearer to it the straight line wins.
 
-    It knows from history how narrow the last weeks are: bands here hold 96 to 98 % there.
+    It knows from history how narrow the last weeks are: bands here hold 97 to 98 % there. Over all
+    quotes the two are 1 bp apart, and the interval of that reaches 20 bp to either side.
     """
     panel, _ = bb.make_panel(real_data("vix.parquet"))
     scores = bb.backtest(
@@ -91,6 +92,6 @@ def test_vix_is_forecast_better_than_by_a_straight_line(real_data, tmp_path):
     )
     found = bb.compare(scores)
     print(f"\n{found}\n\n{found.buckets.round(3).to_string()}\n")
-    assert found.table.index[0] == DEFAULT
-    crps = found.buckets["crps"]
+    crps, overall = found.buckets["crps"], found.table["crps"]
+    assert overall[DEFAULT] < 1.01 * overall["straight-line"]
     assert (crps.loc[DEFAULT] < crps.loc["straight-line"]).tail(2).all()
