@@ -74,7 +74,7 @@ def test_vix_is_forecast_as_well_as_by_a_straight_line(real_data, tmp_path):
     """Better from thirty days to expiry on; nearer to it the straight line wins.
 
     It knows from history how narrow the last weeks are: bands here hold 97 to 98 % there. Over all
-    quotes the two are 1 bp apart, and the interval of that reaches 20 bp to either side.
+    quotes it is a draw: 1 bp apart, 4 the other way with longer chains, give or take 20.
     """
     panel, _ = bb.make_panel(real_data("vix.parquet"))
     scores = bb.backtest(
