@@ -170,7 +170,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     underlying = contract_underlying[contract]
     contract_path = _paths(spec, contract_underlying, contract_venue)
     path = contract_path[contract]
-    listed = _first_quotes(contract, time)
+    # A panel holds the quotes of each contract together, in order of time.
+    listed = np.diff(contract, prepend=-1) != 0
     order = np.lexsort((contract, listed, underlying, time, path))
     time, underlying, path, listed = (x[order] for x in (time, underlying, path, listed))
     unseen = panel.sizes["contract"]
@@ -288,14 +289,6 @@ def _coords(
 def _after_unseen(values: Array, unseen: int) -> Array:
     """Put the quotes that nobody saw before the others."""
     return np.concatenate([np.zeros((unseen, *values.shape[1:])), values])
-
-
-def _first_quotes(contract: Array, time: Array) -> Array:
-    """Which quotes are the first of their contract."""
-    order = np.lexsort((time, contract))
-    first = np.zeros(len(contract), dtype=bool)
-    first[order] = np.diff(contract[order], prepend=-1) != 0
-    return first
 
 
 def _event_bounds(keys: Array) -> tuple[Array, Array]:
