@@ -2,18 +2,21 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from bayesbasis.data.panel import panel_hash
+from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.inference.diagnostics import diagnose
-from bayesbasis.inference.posterior import LogPosterior, compile_gradient
+from bayesbasis.inference.posterior import LogPosterior
 from bayesbasis.inference.sampling import sample_nutpie, versions
 from bayesbasis.inference.warm import Start
 from bayesbasis.model.funding_cards import write_funding_card
@@ -164,15 +167,15 @@ def funding_posterior(spec: FundingSpec, history: xr.Dataset) -> LogPosterior:
     history : xarray.Dataset
         From `make_funding`.
     """
-    evaluate, names, _ = _compile(spec, _Example(history))
+    compiled = _compile(spec, _Example(history))
     arrays = funding_arrays(lay_out_funding(history, spec.shared_by))
     coords = funding_coords(spec, history)
     sizes = {name: np.asarray(len(labels)) for name, labels in coords.items()}
     shapes = funding_shapes(spec, history)
     return LogPosterior(
-        evaluate,
-        {name: shapes[name] for name in names.variables},
-        tuple((sizes | arrays)[name] for name in names.data),
+        compiled.evaluate,
+        {name: shapes[name] for name in compiled.variables},
+        tuple((sizes | arrays)[name] for name in compiled.data),
     )
 
 
@@ -190,9 +193,12 @@ class _Example:
 
 
 @lru_cache(maxsize=8)
-def _compile(spec: FundingSpec, example: _Example) -> tuple[Callable[..., Any], Any, Any]:
-    model = build_funding(spec, example.history)
-    return compile_gradient(model, model.logp(vars=model.potentials))
+def _compile(spec: FundingSpec, example: _Example) -> Compiled:
+    def graph() -> tuple[pm.Model, Any]:
+        model = build_funding(spec, example.history)
+        return model, model.logp(vars=model.potentials)
+
+    return compile_once((replace(spec, name="", summary=""),), graph)
 
 
 def funding_shapes(spec: FundingSpec, history: xr.Dataset) -> dict[str, tuple[int, ...]]:

@@ -1,23 +1,16 @@
 """The log posterior as a compiled function that threads can run side by side."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor
 import xarray as xr
 from numpy.typing import NDArray
-from pytensor.compile.mode import NUMBA, Mode
-from pytensor.graph.replace import graph_replace
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
-from pytensor.link.numba.dispatch.basic import numba_njit
-from pytensor.link.numba.linker import NumbaLinker
 
+from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.model.graph import build, data_arrays
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Levels
@@ -27,23 +20,6 @@ from bayesbasis.process.ahead import give_head_start
 Array = NDArray[Any]
 
 _HALF_LOG_TWO_PI = 0.5 * np.log(2.0 * np.pi)
-
-
-class _ThreadedLinker(NumbaLinker):
-    """Numba code that lets go of the interpreter lock, so that chains run in threads."""
-
-    def jit_compile(self, fn_and_cache: Any) -> Any:
-        wrapper, key = fn_and_cache
-        # PyTensor caches a function that does nothing but call the one of the graph. As the last
-        # level of all, the graph's own needs no wrapper: all code would be compiled once more.
-        function = wrapper.py_func.__globals__.get("jitable_func", wrapper).py_func
-        if key is not None:
-            # The cache names a function after its file, which here is a temporary one; and it does
-            # not know this option by itself: without a key of its own, code that was cached holding
-            # the lock would be loaded.
-            function.__code__ = function.__code__.replace(co_filename="<graph>")
-            CACHED_SRC_FUNCTIONS[function] = f"{key}_nogil"
-        return numba_njit(function, final_function=True, cache=key is not None, nogil=True)
 
 
 @dataclass(frozen=True)
@@ -130,20 +106,14 @@ def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
     if spec.spot is None:
         give_head_start()
     layout = lay_out(spec, panel)
-    with _in_haste():
-        evaluate, names, dims = _compile(spec, layout.levels, _Example(panel))
+    compiled = _compile(spec, layout.levels, _Example(panel))
     arrays = data_arrays(layout)
     shapes = {
-        name: tuple(len(layout.coords[dim]) for dim in dims[name]) for name in names.variables
+        name: tuple(len(layout.coords[dim]) for dim in compiled.dims[name])
+        for name in compiled.variables
     }
-    data = tuple(_read(name, arrays, layout) for name in names.data)
-    return LogPosterior(evaluate, shapes, data)
-
-
-@dataclass(frozen=True)
-class _Names:
-    variables: tuple[str, ...]
-    data: tuple[str, ...]
+    data = tuple(_read(name, arrays, layout) for name in compiled.data)
+    return LogPosterior(compiled.evaluate, shapes, data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,66 +130,14 @@ class _Example:
 
 
 @lru_cache(maxsize=32)
-def _compile(
-    spec: Spec, levels: Levels, example: _Example
-) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
-    model = build(spec, example.panel)
-    own = [x for x in model.free_RVs if x.name == "contract_raw"]
-    return compile_gradient(model, model.logp(vars=[*model.potentials, *own]))
+def _compile(spec: Spec, levels: Levels, example: _Example) -> Compiled:
+    def graph() -> tuple[pm.Model, Any]:
+        model = build(spec, example.panel)
+        own = [x for x in model.free_RVs if x.name == "contract_raw"]
+        return model, model.logp(vars=[*model.potentials, *own])
 
-
-@contextmanager
-def _in_haste() -> Iterator[None]:
-    """Spare Python what costs half the time of building a graph, and is of no use here.
-
-    The garbage collector would walk again and again through a graph that grows, and every variable
-    would note where it came from.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with pytensor.config.change_flags(traceback__limit=0):
-            yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def compile_gradient(
-    model: pm.Model, value: Any
-) -> tuple[Callable[..., Any], _Names, dict[str, tuple[str, ...]]]:
-    """Compile a value of a model and its gradient, without the interpreter lock.
-
-    Parameters
-    ----------
-    model : pymc.Model
-        All its data in containers.
-    value : TensorVariable
-        A scalar of the model.
-
-    Returns
-    -------
-    evaluate : callable
-        Of the variables, then the data.
-    names : _Names
-        Of both, in order.
-    dims : dict
-        Dims of each variable.
-    """
-    variables = model.value_vars
-    outputs = [value, *pytensor.grad(value, variables)]
-    shared = [
-        x for x in pytensor.graph.traversal.graph_inputs(outputs)
-        if isinstance(x, pytensor.compile.SharedVariable)
-    ]  # fmt: skip
-    data = [x.type(name=x.name) for x in shared]
-    outputs = graph_replace(outputs, dict(zip(shared, data, strict=True)))
-    # Working in place wins nothing on small vectors, and the search for where it may costs a tenth.
-    mode = Mode(_ThreadedLinker(), NUMBA.provided_optimizer.excluding("inplace"))
-    function = pytensor.function([*variables, *data], outputs, mode=mode, on_unused_input="ignore")
-    names = _Names(tuple(x.name for x in variables), tuple(x.name for x in data))
-    dims = {name: model.named_vars_to_dims.get(name, ()) for name in names.variables}
-    return function.vm.jit_fn, names, dims
+    # What a model is called is not compared, and does not tell two apart.
+    return compile_once((replace(spec, name="", summary=""), levels), graph)
 
 
 def _read(name: str, arrays: dict[str, Array], layout: Layout) -> Array:
