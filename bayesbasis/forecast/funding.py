@@ -78,9 +78,14 @@ def forecast_funding(
     Raises
     ------
     ValueError
-        If the horizon is not positive or ends before any settlement, or a contract is unknown,
-        not live, or was not fitted.
+        If the fit is not one of funding, the horizon is not positive or ends before any settlement,
+        or a contract is unknown, not live, or was not fitted.
     """
+    if "funding_rate" not in fit["constant_data"]:
+        raise ValueError(
+            f"a fit of {fit.attrs['card_name']!r} is no fit of funding; use one that "
+            "fit_funding or `bayesbasis funding` made"
+        )
     spec = read_funding_card(fit.attrs["card"])
     quotes = fit["constant_data"].to_dataset() if history is None else history
     start = quotes["time"].values.max() if origin is None else instant(origin)

@@ -33,9 +33,12 @@ def funding_section(paths: xr.Dataset, bands: xr.Dataset) -> Section:
     )
     against = dated_table(paths, bands)
     if len(against):
-        tables["Perpetual against dated, both short and held to the expiry"] = against
+        tables["Perpetual against dated, to its expiry"] = against
         formats |= _formats(against)
-        words += " A dated future locks its basis in; a perpetual pays what it will."
+        words += (
+            " Against dated, both are short: a dated future locks its basis in, a perpetual pays "
+            "what it will."
+        )
     shown = tuple(
         Picture(
             pictures.picture_funding(paths.isel(contract=row)),

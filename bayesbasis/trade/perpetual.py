@@ -126,7 +126,7 @@ def _forecast_of(
     if name not in there:
         raise ValueError(
             f"no funding of {name} is forecast; there is {', '.join(there)}. Say which with "
-            f"names={{{name!r}: ...}}"
+            f"names={{{name!r}: ...}}, or name a venue with funding = '...' in a file of trades"
         )
     one = funding.isel(contract=there.index(name))
     hours, continuous = float(one["interval_hours"]), bool(one["continuous"])

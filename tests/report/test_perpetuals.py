@@ -1,5 +1,6 @@
 """Facts about figures, tables and pages of perpetuals, which have no date to end at."""
 
+import json
 import re
 from time import perf_counter
 
@@ -7,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 import bayesbasis as bb
+from bayesbasis.cli import app
 from bayesbasis.inference.funding import assemble_funding, funding_shapes
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.inference.sampling import assemble
@@ -180,3 +183,34 @@ def test_perpetuals_alone_are_held_for_thirty_days(fit, mixed, funding_fit, tmp_
     assert suit(Orders(), alone) == Orders((Order(exit="30D"),), horizon="30D")
     kept = Orders((Order(exit="3D"), Order(contract="BTC-PERP")), horizon="9D")
     assert suit(kept, alone) == kept
+
+
+def test_the_command_line_takes_a_fit_of_funding(fit, funding_fit, tmp_path):
+    """End to end from two files: the outlook that the report shows is the forecast's own."""
+    saved = bb.save(fit, tmp_path / "fit.nc")
+    paid = bb.save(funding_fit, tmp_path / "funding.nc")
+    trades = tmp_path / "trades.toml"
+    trades.write_text(
+        'level = 0.9\nfunding = "binance"\nhorizon = "30D"\n[[trade]]\nexit = "14D"\n'
+    )
+    few = ["--trades", str(trades), "--draws", "8", "--repeats", "4"]
+    page, data = tmp_path / "page.html", tmp_path / "page.json"
+    for out, words in ((page, []), (data, ["--format", "json"])):
+        arguments = ["report", str(saved), "--funding", str(paid), "--out", str(out), *few, *words]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+    assert '<section id="funding"' in page.read_text("utf-8")
+    tables = json.loads(data.read_text("utf-8"))["sections"]["funding"]
+    rows = {row["perpetual"]: row for row in tables["Outlook"]}
+    assert set(rows) == {"binance:BTC-PERP", "bybit:BTC-PERP"}
+    assert all(row["5 % (bp)"] < row["funding (bp)"] < row["95 % (bp)"] for row in rows.values())
+    against = tables["Perpetual against dated, to its expiry"]
+    assert {row["perpetual"] for row in against} == set(rows)
+
+
+def test_the_command_line_refuses_a_fit_of_something_else(fit, tmp_path):
+    saved = bb.save(fit, tmp_path / "fit.nc")
+    words = ["report", str(saved), "--funding", str(saved), "--out", str(tmp_path / "r.html")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "a fit of 'anchored-regimes-2' is no fit of funding" in " ".join(result.stderr.split())

@@ -126,6 +126,7 @@ def test_what_cannot_be_paid_is_said(perpetual, paths):
         bb.with_funding(perpetual, other)
     assert str(caught.value) == (
         "no funding of BTC-B is forecast; there is binance BTC. Say which with names={'BTC-B': ...}"
+        ", or name a venue with funding = '...' in a file of trades"
     )
     named = bb.with_funding(perpetual, other, names={"BTC-B": "binance BTC"})
     assert named["funding"].max() == pytest.approx(2e-3)
