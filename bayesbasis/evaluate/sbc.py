@@ -23,18 +23,20 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
 from bayesbasis.inference.diagnostics import diagnose
-from bayesbasis.inference.draws import filter_parameters, natural_draws
+from bayesbasis.inference.draws import filter_parameters, log_units, natural_draws
 from bayesbasis.inference.prior import prior_draws
 from bayesbasis.inference.sampling import fit
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.covariates import with_stand_ins
 from bayesbasis.model.hierarchy import spot_inputs
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.offsets import units
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.joint import Returns, joint_sweep
 from bayesbasis.process.paced import plain, run_filter
@@ -130,6 +132,13 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
     """
     rng, panel = np.random.default_rng(seed), with_stand_ins(spec, panel)
     prior = prior_draws(spec, panel, draws=1, seed=int(rng.integers(2**32)))
+    return quoted(spec, panel, prior, rng)
+
+
+def quoted(
+    spec: Spec, panel: xr.Dataset, prior: xr.Dataset, rng: Generator
+) -> tuple[xr.Dataset, dict[str, Array]]:
+    """Draw the quotes of a panel given one draw of the parameters; see `replication`."""
     layout = lay_out(spec, panel)
     # Without a basis, deviations are fair values with the sign reversed.
     bare, natural = replace(layout, basis=np.zeros_like(layout.basis)), natural_draws(spec, prior)
@@ -144,9 +153,11 @@ def replication(spec: Spec, panel: xr.Dataset, seed: Any) -> tuple[xr.Dataset, d
         (p,) = filter_parameters(spec, bare, natural)
     seen = layout.order >= 0
     basis = np.empty(panel.sizes["obs"])
-    basis[layout.order[seen]] = (deviation - p.deviation)[seen]
+    size = units(spec, natural, layout.cells, np).size[0, layout.quote_cell]
+    basis[layout.order[seen]] = (size * (deviation - p.deviation))[seen]
     s, q = layout.schedule, p._replace(deviation=deviation)
     value = run_filter(s, q).value if x is None else joint_sweep(s, plain(q), x).value
+    value -= log_units(spec, layout, natural).sum()
     futures = panel["spot"] * np.exp(basis)
     drawn = panel.assign(
         basis=panel["basis"].copy(data=basis), futures=panel["futures"].copy(data=futures)

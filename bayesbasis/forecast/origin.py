@@ -15,6 +15,7 @@ from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import LEVELS, listing_population
+from bayesbasis.model.offsets import Units, units
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.conditional import draw_carry
 from bayesbasis.process.equilibria import fair_basis
@@ -37,7 +38,8 @@ class Origin:
     natural : dict of ndarray
         Parameters of every draw, carry (draw, contract) aligned to the panel of the origin.
     level, spread : ndarray, shape (draw, contract)
-        Filtered deviation and its scale-free variance at each contract's last quote.
+        Filtered deviation and its scale-free variance at each contract's last quote, in the units
+        of its cell.
     tau : ndarray, shape (contract,)
         Time to expiry at that quote, years; of a perpetual, its `countdown`.
     basis : ndarray, shape (contract,)
@@ -46,6 +48,8 @@ class Origin:
         Fair log basis at that quote.
     regime : ndarray of int, shape (draw, path)
         Regime of every chain at the origin, drawn from its filtered probabilities.
+    units : Units
+        Units of cells, (draw, cell).
     """
 
     layout: Layout
@@ -56,6 +60,7 @@ class Origin:
     basis: Array
     fair: Array
     regime: Array
+    units: Units
 
 
 def states_at(
@@ -106,7 +111,8 @@ def states_at(
     fair = fair_basis(spec.equilibrium, natural, layout.quotes, np)[:, last]
     quoted = known["time"].values[layout.order[last]]
     at_last = countdown(known["expiry"].values, quoted), layout.basis[last], fair
-    return Origin(layout, natural, level, spread, *at_last, regime)
+    measure = units(spec, natural, layout.cells, np)
+    return Origin(layout, natural, level, spread, *at_last, regime, measure)
 
 
 def path_groups(spec: Spec, layout: Layout) -> list[int]:
@@ -182,9 +188,10 @@ def _draw_quantity(
         return centre
     # Spot, where it is part of the model, tells of carry through regimes alone: it is left out.
     drawn, normal = np.empty_like(centre), rng.standard_normal(centre.shape)
+    size = units(spec, natural, layout.cells, np).size[:, layout.quote_cell]
     for d, p in enumerate(filter_parameters(spec, layout, natural)):
         own = {name: value[d] for name, value in natural.items()}
-        loading = spec.equilibrium.curve(own, layout.quotes, np)[1]
+        loading = spec.equilibrium.curve(own, layout.quotes, np)[1] / size[d]
         drawn[d] = draw_carry(layout.schedule, p, loading, column, centre[d], spread[d], normal[d])
     return drawn
 

@@ -1,5 +1,6 @@
 """Parameters at an origin: those of underlyings, kinds and venues of the fit, and of new ones."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import families
 from bayesbasis.model.hierarchy import (
     between_prior,
-    by_regime,
     is_of_market,
     parameter_names,
     prior_of,
 )
 from bayesbasis.model.layout import Layout
+from bayesbasis.model.priors import Prior
 from bayesbasis.model.spec import Spec
+from bayesbasis.model.volatility import by_regime, pooled_volatility
 
 Array = NDArray[Any]
 
@@ -56,9 +58,7 @@ def align(
             for name, value in natural.items():
                 if dim in posterior[name].dims and value.shape[1] > 1:
                     aligned[name] = value[:, np.maximum(rows, 0)]
-        offset = f"{spec.equilibrium.quantity}_{dim}"
-        own = dim in spec.pooling.levels and offset not in spec.pooling.shared
-        if own and (rows < 0).any():
+        if (rows < 0).any():
             aligned |= _strange_offsets(spec, natural, dim, rows, rng)
     return aligned
 
@@ -80,10 +80,9 @@ def _strange_parameters(
 
 def _apart(spec: Spec, natural: dict[str, Array]) -> dict[str, Array]:
     """Volatility as it is pooled: that of the calmest regime, or the median, and ratios."""
-    volatility = natural["volatility"]
-    if spec.regimes.is_stochastic:
-        return natural | {"volatility": np.exp(np.log(volatility).mean(-1))}
     apart = dict(natural)
+    if spec.regimes.is_stochastic:
+        return apart | {"volatility": pooled_volatility(spec, natural["volatility"], np)}
     for name in ("volatility", *(["spot_volatility"] if spec.spot is not None else [])):
         whole = natural[name]
         apart |= {name: whole[..., 0], f"{name}_ratio": whole[..., 1:] / whole[..., :-1]}
@@ -114,19 +113,33 @@ def _drawn(
     )
 
 
+def _offsets_at(spec: Spec, dim: str) -> Iterator[tuple[str, str, Prior, Prior]]:
+    """Yield what a dim's members may have offsets of: the offsets' name, and their spread's.
+
+    With them come the prior of the spread and that of what they are offsets of.
+    """
+    quantity, priors = spec.equilibrium.quantity, spec.priors
+    if dim in spec.pooling.levels and f"{quantity}_{dim}" not in spec.pooling.shared:
+        key = f"{quantity}_between_{dim}s"
+        yield f"{quantity}_{dim}", key, getattr(priors, key), getattr(priors, f"{quantity}_mean")
+    for level, name in spec.pooling.offsets:
+        if level == dim:
+            prior = getattr(priors, f"between_{dim}s")
+            yield f"{name}_{dim}", f"{name}_between_{dim}s", prior, getattr(priors, name)
+
+
 def _strange_offsets(
     spec: Spec, natural: dict[str, Array], dim: str, rows: Array, rng: Generator
 ) -> dict[str, Array]:
-    """Offsets of carry, or level, of a dim's members; without any in the fit, those are zero."""
-    quantity = spec.equilibrium.quantity
-    key, name = f"{quantity}_between_{dim}s", f"{quantity}_{dim}"
-    draws = len(natural[f"{quantity}_mean"])
-    offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()
-    prior, between = getattr(spec.priors, key), natural.get(key)
-    if name in spec.pooling.independent:
-        between = np.full(draws, getattr(spec.priors, f"{quantity}_mean").scale)
-    elif between is None:
-        between = prior.natural(prior.location + prior.scale * rng.standard_normal(draws), np)
-    strange = rows < 0
-    offset[:, strange] = between[:, None] * rng.standard_normal((draws, int(strange.sum())))
-    return {name: offset}
+    """Offsets of a dim's members; without any in the fit, those of its own are zero."""
+    drawn, draws, strange = {}, len(natural["noise"]), rows < 0
+    for name, key, prior, own in _offsets_at(spec, dim):
+        offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()
+        between = natural.get(key)
+        if name in spec.pooling.independent:
+            between = np.full(draws, own.scale)
+        elif between is None:
+            between = prior.natural(prior.location + prior.scale * rng.standard_normal(draws), np)
+        offset[:, strange] = between[:, None] * rng.standard_normal((draws, int(strange.sum())))
+        drawn[name] = offset
+    return drawn

@@ -20,6 +20,7 @@ from bayesbasis.inference.prior import prior_draws
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import lay_out
+from bayesbasis.model.offsets import units
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.regimes import stationary
@@ -118,4 +119,5 @@ def _before_any_quote(
         basis=np.full(known.sizes["contract"], np.nan),
         fair=unseen,
         regime=regime,
+        units=units(spec, natural, layout.cells, np),
     )

@@ -16,6 +16,7 @@ from bayesbasis.forecast.spot import SpotPast, SpotPath, spot_alone, spot_beside
 from bayesbasis.forecast.steps import move_tables, paced_moves, regime_paths
 from bayesbasis.model.hierarchy import filter_inputs, law_parameters
 from bayesbasis.model.layout import Layout
+from bayesbasis.model.offsets import by_cell
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import PREMIUM_SPAN, Quotes, fair_basis, is_constant
 from bayesbasis.process.quadrature import ENDLESS
@@ -84,10 +85,10 @@ def _simulate(
     tau = _countdown(known, live, times)
     arrays = _blank(spec, known, live, (draws, *tau.shape))
     arrays[quantity] = state.natural[quantity][:, live] * 0.01
-    own = layout.contract_underlying[live] * layout.levels.underlyings
+    cell, whole = layout.contract_cell[live], by_cell(spec, state.natural, layout.cells, np)
     pushed = drive.before_steps(spec.drivers.speed, tau)
-    arrays |= law_parameters(spec, state.natural, own, pushed[:, :, 0], np)
-    arrays["tail"] = inputs["tail"][:, own]
+    arrays |= law_parameters(spec, whole, cell, pushed[:, :, 0], np)
+    arrays["tail"] = inputs["tail"][:, layout.cells.underlying[cell]]
     pasts, spot = _spot_so_far(spec, layout, known, times, state.natural, rng)
     gaps = np.diff(times).astype(np.int64) / _YEAR_NS
     stays = drive.at_steps(spec.drivers.stay, tau)
@@ -100,7 +101,7 @@ def _simulate(
         path = regimes[on]
         members = np.flatnonzero((owners == [[u], [on]]).all(0))
         phi, variance = move_tables(
-            spec, state, live[members], tau[members], group, pushed[:, members]
+            spec, state, live[members], tau[members], whole, pushed[:, members]
         )
         volatility = np.take_along_axis(inputs["scale"][:, group], path.astype(np.int64), axis=1)
         noise = inputs["noise"][:, group]
@@ -115,16 +116,20 @@ def _simulate(
             noise,
             rng,
             paced_moves(
-                spec, state, live[members], tau[members], group, pushed[:, members], path, phi
+                spec, state, live[members], tau[members], whole, pushed[:, members], path, phi
             ),
         )
-        scale = move_scale(state.spread[:, live[members]], phi, variance, noise[:, None])
-        moved = scale * volatility[:, None]
+        moved = volatility[:, None] * move_scale(
+            state.spread[:, live[members]], phi, variance, noise[:, None]
+        )
         if u in pasts and u not in spot:
             shocks = curve_shocks(state.level[:, live[members]], deviation, phi, moved)
             leg = learn_spot(spec, layout, known, state.natural, rng).on(int(u), path)
             curve = inputs["correlation"][:, group], inputs["tail"][:, group]
             spot[u] = spot_beside(pasts[u], shocks, *curve, *leg, rng)
+        deviation, quote, moved = (
+            state.units.size[:, cell[members], None] * own for own in (deviation, quote, moved)
+        )
         contract = np.broadcast_to(live[members, None], tau[members].shape)
         log_spot = spot[u].log_spot[:, None] if u in spot else np.zeros(1)
         read = log_spot, carried[:, members], observed[:, members]

@@ -1,6 +1,6 @@
 """Moves along a forecast's grid: how deviations decay and spread, and which regimes hold."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,31 @@ Array = NDArray[Any]
 
 
 def move_tables(
-    spec: Spec, state: Origin, contracts: Array, tau: Array, group: int, drive: Array
+    spec: Spec,
+    state: Origin,
+    contracts: Array,
+    tau: Array,
+    natural: Mapping[str, Array],
+    drive: Array,
 ) -> tuple[Array, Array]:
-    """``φ`` and ``v`` from the last quote to the origin and along the grid."""
+    """``φ`` and ``v`` from the last quote to the origin and along the grid, in units of cells.
+
+    Parameters are by cell.
+    """
     start = np.concatenate([state.tau[contracts, None], tau[:, :-1]], axis=1)
     moving = start > tau
     phi = np.ones((len(state.level), *tau.shape))
     variance = np.zeros_like(phi)
-    pairs, row = np.stack([start[moving], tau[moving]]), np.arange(moving.sum())
-    if not spec.drivers.speed:
-        pairs, row = np.unique(pairs, axis=1, return_inverse=True)
-    pushed = drive[:, moving] if spec.drivers.speed else None
-    tables = transitions(spec, state.natural, pairs[0], pairs[1], group, pushed)
-    phi[:, moving], variance[:, moving] = (table[:, row.ravel()] for table in tables)
+    cell, noise = state.layout.contract_cell[contracts], state.units.noise
+    for own in np.unique(cell):
+        here = moving & (cell == own)[:, None]
+        pairs, row = np.stack([start[here], tau[here]]), np.arange(here.sum())
+        if not spec.drivers.speed:
+            pairs, row = np.unique(pairs, axis=1, return_inverse=True)
+        pushed = drive[:, here] if spec.drivers.speed else None
+        tables = transitions(spec, natural, pairs[0], pairs[1], own, pushed)
+        phi[:, here], variance[:, here] = (table[:, row.ravel()] for table in tables)
+        variance[:, here] /= noise[:, [own]]
     return phi, variance
 
 
@@ -38,7 +50,7 @@ def paced_moves(
     state: Origin,
     contracts: Array,
     tau: Array,
-    group: int,
+    natural: Mapping[str, Array],
     drive: Array,
     path: Array,
     phi: Array,
@@ -47,8 +59,8 @@ def paced_moves(
     if not spec.regimes.has_speeds:
         return None
     for regime in spec.regimes.paced:
-        other = replace(state, natural=dict(at_regime(state.natural, regime)))
-        own = move_tables(spec, other, contracts, tau, group, drive)[0]
+        other = at_regime(natural, regime)
+        own = move_tables(spec, state, contracts, tau, other, drive)[0]
         phi = np.where(path[:, None, :] == regime, own, phi)
     return phi
 

@@ -16,6 +16,7 @@ from bayesbasis.inference.states import thin
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import Layout
+from bayesbasis.model.offsets import by_cell
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import PREMIUM_SPAN
 from bayesbasis.process.filter import SETTLED
@@ -104,9 +105,11 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
     inputs = filter_inputs(spec, state.natural, np)
     groups, shape = path_groups(spec, layout), (len(inputs["noise"]), len(live))
     deviation, score, rich = np.empty(shape), np.empty(shape), np.empty(shape)
+    whole = by_cell(spec, state.natural, layout.cells, np)
     for column, contract in enumerate(live):
         u = layout.contract_underlying[contract]
         group, path = u * layout.levels.underlyings, layout.contract_path[contract]
+        cell = layout.contract_cell[contract]
         tau, level = state.tau[[contract]], state.level[:, contract]
         scale = inputs["scale"][:, group]
         now = np.take_along_axis(scale, state.regime[:, [path]], axis=1)[:, 0]
@@ -114,7 +117,8 @@ def _values(spec: Spec, layout: Layout, state: Origin, live: Array) -> dict[str,
             [stationary(np.ascontiguousarray(a)) for a in inputs["rates"][:, groups[path]]]
         )
         usual = np.sqrt((often * scale**2).sum(1))
-        settled = transitions(spec, state.natural, tau + SETTLED, tau, group)[1][:, 0]
+        settled = transitions(spec, whole, tau + SETTLED, tau, cell)[1][:, 0]
+        settled = settled / state.units.noise[:, cell]
         deviation[:, column] = state.basis[contract] - state.fair[:, contract]
         score[:, column] = level / (usual * np.sqrt(settled))
         rich[:, column] = ndtr(level / (now * np.sqrt(state.spread[:, contract])))

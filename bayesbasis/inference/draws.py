@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.hierarchy import at_regime, filter_inputs, law_parameters, spot_inputs
 from bayesbasis.model.layout import Layout
+from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import Sweep
 from bayesbasis.process.equilibria import fair_basis
@@ -43,7 +44,8 @@ def natural_draws(spec: Spec, posterior: xr.Dataset) -> dict[str, Array]:
         value = variable.transpose("chain", "draw", *own).values
         value = value.reshape(-1, *value.shape[2:])
         has_group = bool(own) and own[0] in ("underlying", "venue", "kind", "contract")
-        scalar = str(name).startswith(quantity) or str(name).endswith(("_market", "_between"))
+        of_market = str(name).endswith("_market") or "_between" in str(name)
+        scalar = str(name).startswith(quantity) or of_market
         natural[str(name)] = value if has_group or scalar else value[:, None]
     return natural
 
@@ -63,11 +65,11 @@ def transitions(
     spec : Spec
         The model.
     natural : mapping
-        From `natural_draws`.
+        From `natural_draws`, by cell if the card tells cells apart.
     start, end : ndarray, shape (move,)
         Time to expiry before and after, years.
     group : int
-        Parameter group.
+        Parameter group, or cell.
     drive : ndarray, shape (draw or 1, move, covariate), optional
         Covariates of speed where each move starts; at their averages unless given.
 
@@ -97,29 +99,36 @@ def filter_parameters(
 ) -> Iterator[Parameters | Paced]:
     """Yield what the filter takes, draw by draw.
 
-    Moves are evaluated for a chunk of draws at once, to bound memory.
+    Deviations are in the units of their cells, see `bayesbasis.model.offsets`. Moves are evaluated
+    for a chunk of draws at once, to bound memory.
     """
     count = len(natural["noise"])
     for start in range(0, count, _CHUNK):
         chunk = {name: value[start : start + _CHUNK] for name, value in natural.items()}
+        whole = by_cell(spec, chunk, layout.cells, np)
+        measure = units(spec, chunk, layout.cells, np)
         tables: list[list[Array]] = []
         kinds = zip(layout.moves, layout.move_group, layout.move_drive, strict=True)
         for steps, group, drive in kinds:
-            own = law_parameters(spec, chunk, group, drive, np)
+            own = law_parameters(spec, whole, group, drive, np)
             shape = (len(chunk["noise"]), len(group))
             # A law without parameters moves the same in every draw.
             both = spec.law.transition(own, steps, np)
-            wilder = (at_regime(chunk, regime) for regime in spec.regimes.paced)
+            wilder = (at_regime(whole, regime) for regime in spec.regimes.paced)
             driven = (law_parameters(spec, here, group, drive, np) for here in wilder)
             rest = (spec.law.transition(own, steps, np)[0] for own in driven)
             tables.append([np.broadcast_to(table, shape) for table in (*both, *rest)])
         phi, variance, *paces = (np.concatenate(own, axis=1) for own in zip(*tables, strict=True))
+        variance = variance / measure.noise[:, np.concatenate(layout.move_group)]
         inputs = filter_inputs(spec, chunk, np, layout.clock)
         fair = fair_basis(spec.equilibrium, chunk, layout.quotes, np)
         for d in range(len(phi)):
             other = {name: np.ascontiguousarray(value[d]) for name, value in inputs.items()}
             p = Parameters(
-                deviation=layout.basis - fair[d], phi=phi[d], variance=variance[d], **other
+                deviation=(layout.basis - fair[d]) / measure.size[d, layout.quote_cell],
+                phi=phi[d],
+                variance=variance[d],
+                **other,
             )
             yield Paced(*p, pace=np.stack([pace[d] for pace in paces])) if paces else p
 
@@ -144,3 +153,14 @@ def filtered_draws(
         else:
             own = {name: np.ascontiguousarray(value[d]) for name, value in spot.items()}
             yield plain(p), joint_sweep(s, plain(p), Returns(move, **own))
+
+
+def log_units(spec: Spec, layout: Layout, natural: Mapping[str, Array]) -> Array:
+    """Logarithm of what the quotes of each event are measured in, shape (draw, event).
+
+    Log densities of events are those of the filter less this.
+    """
+    size = np.log(units(spec, natural, layout.cells, np).size)
+    scored = layout.quote_cell[len(layout.contract_cell) :]
+    start = layout.schedule.event_start - len(layout.contract_cell)
+    return np.add.reduceat(size[:, scored], start, axis=1)

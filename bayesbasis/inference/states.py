@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.inference.draws import filtered_draws, natural_draws
+from bayesbasis.inference.draws import filtered_draws, log_units, natural_draws
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.offsets import units
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.filter import Parameters, Schedule, States, transitions
 from bayesbasis.process.joint import basis_density
@@ -37,6 +38,7 @@ def pointwise(spec: Spec, layout: Layout, posterior: xr.Dataset) -> xr.Dataset:
         if spec.spot is not None:
             density[d] = basis_density(s, p, result.states.filtered, transitions(s, p))
             beside[d] = result.states.log_density - density[d]
+    density -= log_units(spec, layout, natural)
     said = {"basis": (density, "one-step log density of the quotes of an event")}
     if spec.spot is not None:
         said["spot"] = (beside, "one-step log density of spot's move into an event")
@@ -82,11 +84,12 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
     natural = natural_draws(spec, posterior)
     filtered, smoothed, level, level_smoothed = [], [], [], []
     back = np.argsort(layout.order, kind="stable")[panel.sizes["contract"] :]
-    for p, result in filtered_draws(spec, layout, natural):
+    size = units(spec, natural, layout.cells, np).size[:, layout.quote_cell]
+    for own, (p, result) in zip(size, filtered_draws(spec, layout, natural), strict=True):
         filtered.append(result.states.filtered)
         smoothed.append(result.states.filtered * result.future)
-        level.append(result.states.level[back])
-        level_smoothed.append(_smooth(layout.schedule, p, result.states)[back])
+        level.append((own * result.states.level)[back])
+        level_smoothed.append((own * _smooth(layout.schedule, p, result.states))[back])
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     variables = {
         "regime_filtered": (("event", "regime"), filtered, "P(regime | quotes so far)"),

@@ -57,6 +57,8 @@ _UNITS = {
     "correlation": "of shocks along the curve",
     "tail": "degrees of freedom",
     "between_underlyings": "on each parameter's free scale",
+    "between_venues": "on each parameter's free scale",
+    "between_kinds": "on each parameter's free scale",
 }
 
 _SPOT_UNITS = {

@@ -21,6 +21,7 @@ from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.paced import paced_log_likelihood
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes, fair_basis
@@ -112,6 +113,9 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         arrays |= {f"{kind}_group": group, f"{kind}_drive": drive}
     if layout.clock is not None:
         arrays |= {f"clock_{name}": value for name, value in layout.clock._asdict().items()}
+    if layout.levels.apart:
+        arrays |= {f"cell_{name}": value for name, value in layout.cells._asdict().items()}
+        arrays |= {"quote_cell": layout.quote_cell, "cell_quotes": layout.cell_quotes}
     if layout.spot_move is not None:
         arrays["spot_move"] = layout.spot_move
     return arrays | layout.schedule._asdict()
@@ -129,15 +133,44 @@ def _log_likelihood(
     if layout.clock is not None:
         clock = Clock(*(data[f"clock_{name}"] for name in Clock._fields))
     inputs = filter_inputs(spec, natural, pt, clock) | {"deviation": data["basis"] - fair}
+    inputs |= _moves(spec, layout, natural, data)
+    if not layout.levels.apart:
+        return _filtered(spec, natural, data, inputs)
+    measure = units(spec, natural, _cells(data), pt)
+    inputs["deviation"] /= measure.size[data["quote_cell"]]
     for kind in _KINDS:
-        group = data[f"{kind}_group"] if layout.levels.underlyings else slice(None)
-        own = law_parameters(spec, natural, group, data[f"{kind}_drive"], pt)
+        inputs[f"variance_{kind}"] /= measure.noise[data[f"{kind}_group"]]
+    jacobian = (data["cell_quotes"] * pt.log(measure.size)).sum()
+    return _filtered(spec, natural, data, inputs) - jacobian
+
+
+def _cells(data: dict[str, Any]) -> Members:
+    return Members(*(data[f"cell_{level}"] for level in Members._fields))
+
+
+def _moves(
+    spec: Spec, layout: Layout, natural: dict[str, Any], data: dict[str, Any]
+) -> dict[str, Any]:
+    """What the law says of every distinct move."""
+    tables: dict[str, Any] = {}
+    whole = by_cell(spec, natural, _cells(data), pt) if layout.levels.apart else natural
+    gathers = layout.levels.underlyings or layout.levels.apart
+    for kind in _KINDS:
+        group = data[f"{kind}_group"] if gathers else slice(None)
+        own = law_parameters(spec, whole, group, data[f"{kind}_drive"], pt)
         steps = Steps(**{f.name: data[f"{kind}_{f.name}"] for f in fields(Steps)})
         transition = spec.law.transition(own, steps, pt)
-        inputs[f"phi_{kind}"], inputs[f"variance_{kind}"] = transition
+        tables[f"phi_{kind}"], tables[f"variance_{kind}"] = transition
         if spec.regimes.has_speeds:
-            wilder = own | {"half_life": own["half_life"] / natural["speed_ratio"][group].T}
-            inputs[f"pace_{kind}"] = spec.law.transition(wilder, steps, pt)[0]
+            wilder = own | {"half_life": own["half_life"] / whole["speed_ratio"][group].T}
+            tables[f"pace_{kind}"] = spec.law.transition(wilder, steps, pt)[0]
+    return tables
+
+
+def _filtered(
+    spec: Spec, natural: dict[str, Any], data: dict[str, Any], inputs: dict[str, Any]
+) -> Any:
+    """Log likelihood of what the filter takes."""
     if spec.regimes.has_speeds:
         return paced_log_likelihood(data, inputs)
     schedule, curve = [data[name] for name in Schedule._fields], [inputs[name] for name in INPUTS]

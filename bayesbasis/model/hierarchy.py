@@ -18,10 +18,12 @@ from bayesbasis.model.levels import (
     population,
     population_dims,
 )
+from bayesbasis.model.offsets import offset_dims, offsets
 from bayesbasis.model.priors import Horseshoe, Prior
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import SPOT_PARAMETERS, spot_parameters
-from bayesbasis.process.regimes import generator, urn, urn_grid
+from bayesbasis.model.volatility import by_regime
+from bayesbasis.process.regimes import generator, urn
 
 BASIS_POINT = 1e-4
 DAYS_PER_YEAR = 365.0
@@ -99,7 +101,8 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
         if is_pooled(spec, levels, name):
             raw[f"{name}_between_raw"] = ()
             raw[f"{name}_offset_raw"] = ("underlying", *element)
-    raw |= {f"{name}_raw": own for name, own in population_dims(spec, levels).items()}
+    above = population_dims(spec, levels) | offset_dims(spec, levels)
+    raw |= {f"{name}_raw": own for name, own in above.items()}
     if spec.pooling.contracts != "shared":
         raw["contract_raw"] = ("contract",)
     return raw
@@ -154,7 +157,7 @@ def parameters(
             same = xp.zeros((members.underlying.max() + 1,))
             free = free + same[(..., *[None] * (-1 - axis))]
         natural[name] = prior.natural(free, xp)
-    natural = by_regime(spec, natural, xp)
+    natural = by_regime(spec, natural, xp) | offsets(spec, levels, raw, xp)
     found, centre, spread = population(spec, levels, raw, members, xp)
     own = centre + 0.0 * members.underlying
     if spec.pooling.contracts != "shared":
@@ -195,7 +198,8 @@ def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     if spec.spot is not None:
         named.pop("spot_volatility_ratio", None)
         named["spot_volatility"] = ("underlying", "regime")
-    return named | population_dims(spec, levels) | {spec.equilibrium.quantity: ("contract",)}
+    named |= population_dims(spec, levels) | offset_dims(spec, levels)
+    return named | {spec.equilibrium.quantity: ("contract",)}
 
 
 def at_regime(natural: Mapping[str, Any], regime: int) -> Mapping[str, Any]:
@@ -288,34 +292,6 @@ def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any)
         longer = (slope * clock.covariates[..., None, :]).sum(-1)
         stay = stay[..., clock.owner, :] * xp.exp(longer)
     return generator(stay / DAYS_PER_YEAR, jump, count)
-
-
-def by_regime(spec: Spec, natural: Mapping[str, Any], xp: Any) -> dict[str, Any]:
-    """Put volatilities of every regime in the place of the calmest one's and ratios."""
-    whole, count = dict(natural), spec.regimes.count
-    whole["volatility"] = scales(spec, natural, whole.pop("volatility_ratio", None), xp)
-    if spec.spot is not None:
-        ratio = whole.pop("spot_volatility_ratio", None)
-        whole["spot_volatility"] = _ordered(natural["spot_volatility"], ratio, count, xp)
-    return whole
-
-
-def scales(spec: Spec, natural: Mapping[str, Any], ratio: Any, xp: Any) -> Any:
-    """Volatility of every regime, shape (..., group, regime)."""
-    level, count = natural["volatility"], spec.regimes.count
-    if spec.regimes.is_stochastic:
-        spread = natural["volatility_spread"][..., None]
-        return level[..., None] * xp.exp(spread * urn_grid(count))
-    return _ordered(level, ratio, count, xp)
-
-
-def _ordered(calmest: Any, ratio: Any, count: int, xp: Any) -> Any:
-    """Volatility of every regime from that of the calmest and the ratios above one."""
-    if count == 1:
-        return calmest[..., None]
-    # Regime k is above the calmest by the first k ratios.
-    climbed = np.tri(count, count - 1, -1)
-    return calmest[..., None] * xp.exp((xp.log(ratio)[..., None, :] * climbed).sum(-1))
 
 
 def is_of_market(spec: Spec, name: str) -> bool:

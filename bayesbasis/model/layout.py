@@ -42,6 +42,11 @@ class Layout:
         another, see `bayesbasis.data.panel.families`.
     contract_underlying, contract_venue, contract_kind : ndarray of int64, shape (contract,)
         Where each contract belongs.
+    cells : Members
+        Where each cell belongs: contracts that share every parameter, see `offsets`. Of its
+        underlying, that is its parameter group.
+    contract_cell : ndarray of int64, shape (contract,)
+        Cell of each contract.
     contract_path : ndarray of int64, shape (contract,)
         Path of regimes that each contract is on: its underlying's, its venue's or the market's.
     order : ndarray of int64, shape (contract + obs,)
@@ -62,7 +67,8 @@ class Layout:
     moves : tuple of Steps
         The distinct moves in time to expiry: those a small grid resolves, then the others.
     move_group : tuple of ndarray of int64
-        Parameter group of each distinct move, for either kind.
+        Cell of each distinct move, for either kind: its parameter group, unless venues or kinds
+        have parameters of their own.
     move_drive : tuple of ndarray, shape (move, covariate)
         Covariates of speed where it starts.
     clock : Clock, optional
@@ -83,6 +89,8 @@ class Layout:
     contract_underlying: Array
     contract_venue: Array
     contract_kind: Array
+    cells: Members
+    contract_cell: Array
     contract_path: Array
     order: Array
     basis: Array
@@ -106,6 +114,17 @@ class Layout:
     def members(self) -> Members:
         """Where each contract belongs."""
         return Members(self.contract_underlying, self.contract_venue, self.contract_kind)
+
+    @property
+    def quote_cell(self) -> Array:
+        """Cell of every quote, shape (contract + obs,)."""
+        return self.contract_cell[self.contract]
+
+    @property
+    def cell_quotes(self) -> Array:
+        """Number of quotes of every cell that are scored, shape (cell,)."""
+        scored = self.schedule.previous >= 0
+        return np.bincount(self.quote_cell[scored], minlength=len(self.cells.underlying))
 
     @property
     def quotes(self) -> Quotes:
@@ -164,6 +183,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         venues=spec.pooling.venues and len(venues) > 1,
         underlyings=pooled,
         kinds=spec.pooling.kinds and len(kinds) > 1,
+        apart=_apart(spec, {"venue": len(venues), "kind": len(kinds)}),
     )
     contract = panel["contract_index"].values
     time = panel["time"].values.astype("datetime64[ns]").astype(np.int64)
@@ -185,6 +205,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     previous = previous_quotes(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
+    cells, contract_cell = _cells(spec, Members(groups, contract_venue, contract_kind))
     start, stop = _event_bounds(np.stack([path, time, underlying, listed]))
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
@@ -195,7 +216,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
     speed = _after_unseen(drives["speed"][order], unseen)
     before, after = spans(previous, left, _after_unseen(time, unseen))
-    step, moves, move_group, move_drive = distinct_moves(previous, before, after, group, speed)
+    step, moves, move_group, move_drive = distinct_moves(
+        previous, before, after, contract_cell[contract], speed
+    )
     schedule = Schedule(
         previous=previous,
         step=step,
@@ -217,6 +240,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
         contract_kind=contract_kind,
+        cells=cells,
+        contract_cell=contract_cell,
         contract_path=contract_path,
         order=np.concatenate([np.full(unseen, -1), order]),
         basis=basis,
@@ -252,6 +277,23 @@ def _paths(spec: Spec, contract_underlying: Array, contract_venue: Array) -> Arr
     """Path of regimes of every contract."""
     owners = {"underlying": contract_underlying, "venue": contract_venue}
     return owners.get(spec.regimes.shared_by, np.zeros_like(contract_underlying))
+
+
+def _apart(spec: Spec, sizes: dict[str, int]) -> tuple[str, ...]:
+    """Levels at which parameters besides carry vary, that have more than one member."""
+    named = dict.fromkeys(level for level, _ in spec.pooling.offsets)
+    return tuple(level for level in named if sizes[level] > 1)
+
+
+def _cells(spec: Spec, contracts: Members) -> tuple[Members, Array]:
+    """Cells of a panel, and that of each contract; without offsets they are parameter groups."""
+    told = {level for level, _ in spec.pooling.offsets}
+    keys = [
+        key if level == "underlying" or level in told else np.zeros_like(key)
+        for level, key in contracts._asdict().items()
+    ]
+    distinct, cell = np.unique(np.stack(keys), axis=1, return_inverse=True)
+    return Members(*distinct), cell.ravel()
 
 
 def _log_spot(panel: xr.Dataset, fitted: xr.Dataset, underlyings: list[str]) -> Array:

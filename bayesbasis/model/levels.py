@@ -19,11 +19,14 @@ class Levels:
     venues, underlyings, kinds : bool
         Whether carry varies between venues; whether every parameter varies between underlyings;
         whether carry varies between kinds of contract.
+    apart : tuple of str
+        Levels, ``venue`` or ``kind``, at which other parameters vary, if the card says that any do.
     """
 
     venues: bool
     underlyings: bool
     kinds: bool = False
+    apart: tuple[str, ...] = ()
 
 
 class Members(NamedTuple):

@@ -263,6 +263,8 @@ class Priors:
         Degrees of freedom of Student-t shocks.
     between_underlyings : Prior
         Spread of any parameter between underlyings, on the scale where it is free.
+    between_venues, between_kinds : Prior
+        The same between venues and between kinds, of parameters that vary there.
     """
 
     carry_mean: Prior = Normal(5.0, 20.0)
@@ -299,6 +301,8 @@ class Priors:
     correlation: Prior = LogitNormal(0.5, 1.5)
     tail: Prior = LogNormal(6.0, 2.0, 2.0)
     between_underlyings: Prior = LogNormal(0.3, 2.0)
+    between_venues: Prior = LogNormal(0.3, 2.0)
+    between_kinds: Prior = LogNormal(0.3, 2.0)
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -42,6 +42,12 @@ class Pooling:
     kinds : bool
         Carry of each kind of contract (the panel's ``kind``: weekly, monthly, quarterly) has an
         offset of its own beside that of its venue.
+    by_venue, by_kind : tuple of str
+        Names of other parameters of which each venue, or each kind of contract, has an offset of
+        its own beside that of its underlying, on the scale where the parameter is free, by a spread
+        that is learned: those of the law, ``volatility`` and ``noise``. What an underlying's
+        contracts have together, such as the correlation of their shocks, cannot be told apart so.
+        ``independent`` may name these offsets, too: ``volatility_venue``.
 
     Notes
     -----
@@ -55,6 +61,8 @@ class Pooling:
     shared: tuple[str, ...] = ()
     independent: tuple[str, ...] = ()
     kinds: bool = False
+    by_venue: tuple[str, ...] = ()
+    by_kind: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.contracts not in ("pooled", "shared", "independent"):
@@ -75,6 +83,13 @@ class Pooling:
             return ()
         used = {"venue": self.venues, "kind": self.kinds, "underlying": self.underlyings}
         return tuple(level for level, on in used.items() if on)
+
+    @property
+    def offsets(self) -> tuple[tuple[str, str], ...]:
+        """Levels beside the underlying at which other parameters vary, and the parameters."""
+        named = {"venue": self.by_venue, "kind": self.by_kind}
+        pairs = ((level, name) for level, names in named.items() for name in names)
+        return tuple(pair for pair in pairs if f"{pair[1]}_{pair[0]}" not in self.shared)
 
 
 @dataclass(frozen=True)
@@ -162,11 +177,24 @@ class Spec:
             )
         for name in (*self.pooling.shared, *self.pooling.independent):
             self._refuse_pooling(name)
+        for name in (*self.pooling.by_venue, *self.pooling.by_kind):
+            self._refuse_offset(name)
+
+    def _refuse_offset(self, name: str) -> None:
+        by_contract = (*self.law.parameters, "volatility", "noise")
+        if name not in by_contract:
+            raise ValueError(
+                f"pooling.by_venue or by_kind names {name!r}; venues and kinds can differ in what "
+                f"contracts have each by themselves: {', '.join(by_contract)}; carry has levels of "
+                "its own, pooling.venues and pooling.kinds"
+            )
 
     def _refuse_pooling(self, name: str) -> None:
         by_underlying = [*self.law.parameters, *self.equilibrium.parameters, "volatility"]
         by_underlying += ["noise", "correlation"]
         by_underlying += [f"{self.equilibrium.quantity}_{level}" for level in self.pooling.levels]
+        by_underlying += [f"{name}_venue" for name in self.pooling.by_venue]
+        by_underlying += [f"{name}_kind" for name in self.pooling.by_kind]
         if self.regimes.is_stochastic:
             by_underlying += ["volatility_spread"]
         elif self.regimes.count > 1:
