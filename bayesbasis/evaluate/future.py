@@ -34,6 +34,12 @@ def leave_future_out(
     seed : int
         Seed of those draws.
 
+    Raises
+    ------
+    ValueError
+        If quotes are of a venue, or a kind, that the fit does not know and whose own parameters
+        would tell.
+
     Returns
     -------
     xarray.DataArray
@@ -47,6 +53,7 @@ def leave_future_out(
     spec = read_card(fit.attrs["card"])
     fitted = fit["constant_data"].to_dataset()
     later = _of_families(known_at(panel, end), families(fitted))
+    _refuse_strangers(spec, later, fitted)
     posterior = _with_listings(spec, fit["posterior"].to_dataset(), later, seed)
     density = pointwise(spec, lay_out(spec, later, fitted), posterior)["basis"]
     learned = fitted["time"].values.max()
@@ -58,6 +65,17 @@ def leave_future_out(
     attrs = {"units": "1", "long_name": "log predictive density of the quotes of an event"}
     own = {name: new[name] for name in ("event_time", "event_underlying", "event_size")}
     return xr.DataArray(np.diff(total, prepend=0.0), own, ("event",), "elpd", attrs)
+
+
+def _refuse_strangers(spec: Spec, later: xr.Dataset, fitted: xr.Dataset) -> None:
+    """Refuse members of levels that nothing is known of; underlyings are left out by themselves."""
+    for level in dict.fromkeys(level for level, _ in spec.pooling.offsets):
+        known, there = (sorted(set(x[level].values.astype(str))) for x in (fitted, later))
+        if known != there:
+            raise ValueError(
+                f"later quotes are of the {level}s {', '.join(there)}, the fit knows "
+                f"{', '.join(known)}; leave the others out"
+            )
 
 
 def _of_families(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:

@@ -23,7 +23,8 @@ def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
     """Time in which the expected deviation halves, from every time to expiry.
 
     The smallest ``Δ`` with ``φ(τ → τ - Δ) = 1/2``, found by bisection to the last bit; infinite
-    where expiry comes first. That of perpetuals is the same everywhere.
+    where expiry comes first. That of perpetuals is the same everywhere. Where venues or kinds have
+    offsets of their own, this is their underlying's; `convergence` gives that of every contract.
 
     Parameters
     ----------
