@@ -1,28 +1,77 @@
 """Recovery: markets are simulated from every card, fitted with it, and its truth found again.
 
-Few markets a card, to catch what is plainly wrong; `bayesbasis calibrate` judges finely.
+Few markets a card, to catch what is plainly wrong; `bayesbasis calibrate` judges finely. A small
+one of every card is `slow`, two larger ones are a `study`.
 """
 
+from time import perf_counter
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesbasis as bb
-from bayesbasis.evaluate.sbc import Effort, ranks_of, replication, small_market
+from bayesbasis.evaluate.sbc import Effort, quoted, ranks_of, replication, small_market
+from bayesbasis.inference.prior import prior_draws
+from bayesbasis.model.spec import Pooling, Spec
 
 MARKETS, RANKED, OUTSIDE = 2, 39, 4
-EFFORT = Effort(quarters=6, share=0.5)
+SMALL, LARGE = Effort(quarters=3, share=0.4), Effort(quarters=6, share=0.5)
+
+
+def inside(card, effort, seed, **sampled):
+    """Say of every quantity whether the 80 % interval of a fit holds the truth."""
+    spec = bb.load_card(card)
+    panel, truth = replication(spec, small_market(effort), [2026, seed])
+    fit = bb.fit(spec, panel, chains=2, seed=seed, progress=False, **sampled)
+    ranks = np.array(list(ranks_of(fit, truth, RANKED).values()))
+    return (ranks >= OUTSIDE) & (ranks <= RANKED - OUTSIDE)
+
+
+@pytest.mark.slow
+def test_every_card_finds_what_it_simulated():
+    """Of all cards' 80 % intervals together, and most of those of each."""
+    found = {}
+    for card in bb.list_cards():
+        started = perf_counter()
+        found[card] = inside(card, SMALL, 0, draws=150, tune=250)
+        share, count = found[card].mean(), found[card].size
+        print(f"{card}: {share:.0%} of {count}, {perf_counter() - started:.0f} s", flush=True)
+    whole = np.concatenate(list(found.values()))
+    print(f"all: {whole.mean():.1%} of {whole.size} intervals of 80 % hold the truth")
+    assert 0.7 <= whole.mean() <= 0.9
+    assert not [card for card, own in found.items() if own.mean() < 0.5]
 
 
 @pytest.mark.study
 @pytest.mark.parametrize("card", bb.list_cards())
 def test_what_a_card_simulates_it_finds_again(card):
     """Of all parameters, most of 80 % intervals hold the truth."""
-    spec, market = bb.load_card(card), small_market(EFFORT)
-    inside = []
-    for seed in range(MARKETS):
-        panel, truth = replication(spec, market, [2026, seed])
-        fit = bb.fit(spec, panel, draws=400, tune=500, chains=2, seed=seed, progress=False)
-        ranks = np.array(list(ranks_of(fit, truth, RANKED).values()))
-        inside.extend((ranks >= OUTSIDE) & (ranks <= RANKED - OUTSIDE))
-    print(f"\n{card}: {np.mean(inside):.0%} of {len(inside)} intervals of 80 % hold the truth")
-    assert np.mean(inside) >= 0.6
+    held = [inside(card, LARGE, seed, draws=400, tune=500) for seed in range(MARKETS)]
+    share = np.concatenate(held)
+    print(f"\n{card}: {share.mean():.0%} of {share.size} intervals of 80 % hold the truth")
+    assert share.mean() >= 0.6
+
+
+@pytest.mark.slow
+def test_two_venues_of_one_underlying_are_told_apart():
+    """One is twice as volatile and a third as noisy: the fit says so, and is sure of the first."""
+    prices, _ = bb.simulate_market(seed=1, underlyings=["BTC"], quarters=3)
+    west = prices.assign(venue="west", contract=prices["contract"] + "@w")
+    panel, _ = bb.make_panel(pd.concat([prices.assign(venue="east"), west], ignore_index=True))
+    spec = Spec(pooling=Pooling(venues=False, by_venue=("half_life", "volatility", "noise")))
+    prior = prior_draws(spec, panel, draws=1, seed=3)
+    truth = {"half_life": 0.0, "volatility": np.log(2.0), "noise": -np.log(3.0)}
+    moved = {f"{name}_venue": [-0.5 * gap, 0.5 * gap] for name, gap in truth.items()}
+    prior = prior.assign(
+        {name: prior[name].copy(data=[[offset]]) for name, offset in moved.items()}
+    )
+    drawn, _ = quoted(spec, panel, prior, np.random.default_rng(4))
+    fit = bb.fit(spec, drawn, draws=300, tune=400, chains=2, seed=1, progress=False)
+    assert int(fit["sample_stats"]["diverging"].sum()) <= 6
+    for name, gap in truth.items():
+        found = fit["posterior"][f"{name}_venue"].diff("venue").values
+        print(f"{name}: {found.mean():.2f} ± {found.std():.2f}, truth {gap:.2f}")
+        assert abs(found.mean() - gap) < 3.0 * found.std()
+    found = fit["posterior"]["volatility_venue"].diff("venue").values
+    assert found.mean() > 5.0 * found.std()
