@@ -17,6 +17,7 @@ from .data.prices import read_prices as read_prices
 from .evaluate.backtesting import backtest as backtest
 from .evaluate.baselines import forecast_baseline as forecast_baseline
 from .evaluate.comparison import compare as compare
+from .evaluate.recalibrated import Recalibrated as Recalibrated
 from .evaluate.scores import crps as crps
 from .evaluate.scores import energy_score as energy_score
 from .evaluate.scores import log_score as log_score
@@ -24,6 +25,7 @@ from .evaluate.scores import score as score
 from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
 from .forecast.funding import forecast_funding as forecast_funding
+from .forecast.hindcast import hindcast as hindcast
 from .forecast.intervals import bands as bands
 from .forecast.leg import spot_leg as spot_leg
 from .forecast.live import update as update
@@ -33,6 +35,8 @@ from .forecast.outlook import funding_outlook as funding_outlook
 from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast
 from .forecast.prior import prior_bands as prior_bands
+from .forecast.recalibration import band_factors as band_factors
+from .forecast.recalibration import recalibrate as recalibrate
 from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
 from .inference.centring import suggest_centring as suggest_centring

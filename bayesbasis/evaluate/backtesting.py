@@ -13,11 +13,12 @@ import xarray as xr
 from bayesbasis.data.panel import instant, panel_hash
 from bayesbasis.evaluate.baselines import BASELINES, Baseline
 from bayesbasis.evaluate.parallel import run_blocks
+from bayesbasis.evaluate.recalibrated import Recalibrated
 from bayesbasis.evaluate.windows import Block, Effort, Span, describe
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.spec import Spec
 
-type Model = Spec | Baseline | str
+type Model = Spec | Recalibrated | Baseline | str
 type Origins = str | Sequence[Any] | pd.DatetimeIndex
 
 _PER_WINDOW = {
@@ -63,7 +64,8 @@ def backtest(
     Parameters
     ----------
     models : mapping or iterable
-        Models by name, or without names: specs, names of cards, baselines or names of baselines.
+        Models by name, or without names: specs, names of cards, either of them `Recalibrated`,
+        baselines or names of baselines.
     panel : xarray.Dataset
         From `make_panel`.
     origins : str or sequence
@@ -144,12 +146,12 @@ def make_store(store: str | PathLike[str] | None) -> str | None:
     return str(store)
 
 
-def name_models(models: Mapping[str, Model] | Iterable[Model]) -> dict[str, Spec | Baseline]:
+def name_models(models: Mapping[str, Model] | Iterable[Model]) -> dict[str, Spec | Recalibrated | Baseline]:
     """Find what each model is, and a name for it."""
     given = models.items() if isinstance(models, Mapping) else [(None, m) for m in models]
-    named: dict[str, Spec | Baseline] = {}
+    named: dict[str, Spec | Recalibrated | Baseline] = {}
     for name, model in given:
-        found: Spec | Baseline
+        found: Spec | Recalibrated | Baseline
         found = (BASELINES.get(model) or load_card(model)) if isinstance(model, str) else model
         label = name or found.name
         if label in named:

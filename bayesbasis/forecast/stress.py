@@ -47,5 +47,6 @@ def shock(paths: xr.Dataset, by: float) -> xr.Dataset:
         {
             name: (paths[name] + extra).transpose(*dims).assign_attrs(paths[name].attrs)
             for name in ("basis", "deviation")
+            if name in paths
         }
     )

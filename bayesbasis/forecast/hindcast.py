@@ -1,0 +1,126 @@
+"""Hindcasts: what a fit would have said at instants of the past, beside what came."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.data.panel import is_perpetual, known_at, lives
+from bayesbasis.forecast.intervals import bands
+from bayesbasis.forecast.paths import forecast
+
+Array = NDArray[Any]
+
+# Of everything that paths carry along, what a point is known by.
+_LABELS = ("contract", "origin", "time", "tau", "prob", "bound")
+
+
+def hindcast(
+    fit: xr.DataTree,
+    every: str | np.timedelta64 = "30D",
+    horizon: str | np.timedelta64 = "60D",
+    *,
+    prob: Sequence[float] = (0.5, 0.9),
+    draws: int = 100,
+    seed: int = 1,
+) -> xr.Dataset:
+    """Forecast the fit's own past, from origin after origin.
+
+    States rest on quotes at or before each origin, parameters on all of the fit's quotes: this is
+    no test of a model, which is `backtest`. It says how far bands of many steps, made of shocks
+    that were learned one step ahead, hold what they say; see `recalibrate`.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit`, with dated contracts. Perpetuals are left out.
+    every : str or numpy.timedelta64
+        Time from one origin to the next; the first lies `horizon` after the first quote.
+    horizon : str or numpy.timedelta64
+        How far to look.
+    prob : sequence of float
+        Probabilities of the bands to keep, equal-tailed.
+    draws : int
+        Posterior draws to use.
+    seed : int
+        Seed of the simulation.
+
+    Returns
+    -------
+    xarray.Dataset
+        A ``point`` is a quote seen from an origin: ``outcome``, ``median`` and ``interval`` (prob,
+        bound), log basis; coords ``contract``, ``origin``, ``time`` and ``tau`` (years). Nothing is
+        known of the future of an origin but that.
+
+    Raises
+    ------
+    ValueError
+        If no dated contract was quoted long enough to look back on, or a time is not positive.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> record = bb.hindcast(fit)  # doctest: +SKIP
+    >>> paths = bb.recalibrate(bb.forecast(fit, seed=2), record)  # doctest: +SKIP
+    """
+    panel = fit["constant_data"].to_dataset()
+    apart, length = (_positive(name, x) for name, x in (("every", every), ("horizon", horizon)))
+    seen = list(_looks(fit, panel, apart, length, prob, draws, seed))
+    if not seen:
+        first, last = panel["time"].values.min(), panel["time"].values.max()
+        raise ValueError(
+            f"there is nothing to look back on: no dated contract was quoted later than {length} "
+            f"after the first quote, {first:.19}; the last is of {last:.19}. Give a shorter "
+            "horizon or a longer panel."
+        )
+    record = xr.concat(seen, "point").reset_coords()[["outcome", "median", "interval", *_LABELS]]
+    return record.set_coords(_LABELS).assign_attrs(
+        {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
+        | {"horizon": str(pd.Timedelta(length)), "seed": seed}
+    )
+
+
+def _positive(name: str, value: str | np.timedelta64) -> np.timedelta64:
+    length = pd.Timedelta(value).to_timedelta64().astype("timedelta64[ns]")
+    if length <= np.timedelta64(0, "ns"):
+        raise ValueError(f"{name} is {value!r}; give a positive time such as '30D'")
+    return length
+
+
+def _looks(
+    fit: xr.DataTree,
+    panel: xr.Dataset,
+    every: np.timedelta64,
+    length: np.timedelta64,
+    prob: Sequence[float],
+    draws: int,
+    seed: int,
+) -> Iterator[xr.Dataset]:
+    """Yield what every origin saw coming, and what came."""
+    time, index = panel["time"].values.astype("datetime64[ns]"), panel["contract_index"].values
+    for origin in np.arange(time.min() + length, time.max(), every):
+        known = known_at(panel, origin)
+        live = known["contract"].values[lives(known, origin) & ~is_perpetual(known)].astype(str)
+        ahead = (time > origin) & (time <= origin + length)
+        ahead &= np.isin(panel["contract"].values.astype(str), live)[index]
+        if not ahead.any():
+            continue
+        quoted = panel["contract"].values[index[ahead]].astype(str)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the fit learned its parameters")
+            paths = forecast(
+                fit, origin, list(live), times=time[ahead], seed=seed, panel=known, draws=draws,
+                spot=False,
+            )  # fmt: skip
+        seen = bands(paths, prob)[["median", "interval"]]
+        step = 1 + np.searchsorted(np.unique(time[ahead]), time[ahead])
+        points = seen.sel(contract=xr.DataArray(quoted, dims="point")).isel(
+            step=xr.DataArray(step, dims="point")
+        )
+        yield points.assign(outcome=("point", panel["basis"].values[ahead])).assign_coords(
+            origin=("point", np.full(len(step), origin))
+        )

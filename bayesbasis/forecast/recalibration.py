@@ -1,0 +1,149 @@
+"""Recalibration: bands as wide as hindcasts say they should be."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesbasis.process.laws import DAYS_PER_YEAR
+
+Array = NDArray[Any]
+
+DAYS = (4.0, 10.0, 21.0, 42.0, 90.0)
+"""Days to expiry between which the factor runs; beyond either end it stays."""
+
+_EDGES = (7.0, 14.0, 30.0, 60.0)
+_PRIOR_ORIGINS = 12.0
+_MOST = 4.0
+
+
+def band_factors(record: xr.Dataset) -> xr.DataArray:
+    r"""Learn from hindcasts by how much bands should widen, by time to expiry.
+
+    With :math:`z_p` the distance of a quote from the median of its forecast, as a multiple of the
+    distance from there to the bound of the band of probability :math:`p` on that side,
+
+    .. math:: \ln f = \frac{1}{|P|} \sum_{p \in P} \ln Q_p(z_p)
+
+    makes the bands hold what they say, on average over the probabilities kept. It is estimated over
+    all quotes and in ranges of days to expiry (7, 14, 30 and 60 divide them), each drawn to that of
+    all by the weight of 12 origins, and that of all to no change by as many: what is nearly one
+    origin's worth of evidence moves little.
+
+    Parameters
+    ----------
+    record : xarray.Dataset
+        From `hindcast`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dim ``days``, the days to expiry to which a factor belongs; coord ``origins``, how many it
+        rests on. Above one, bands were too narrow.
+
+    Raises
+    ------
+    ValueError
+        If the record has no point with a band of any width.
+
+    Notes
+    -----
+    Parameters are fitted to the density one step ahead. Bands of many steps follow from them if the
+    model is right; where shocks partly revert later on, they come out too wide, and no likelihood
+    of single steps tells. Recalibration learns that from forecasts of the same kind as its own, as
+    Kuleshov, Fenner & Ermon (2018, arXiv 1807.00263) do for regressions.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> bb.band_factors(bb.hindcast(fit))  # doctest: +SKIP
+    """
+    distance = _distances(record)
+    usable = np.isfinite(distance).all(axis=0)
+    if not usable.any():
+        raise ValueError("the record has no band of any width; take it from bayesbasis.hindcast")
+    prob, origin = record["prob"].values, record["origin"].values
+    everywhere, count = _log_factor(distance[:, usable], prob), len(np.unique(origin[usable]))
+    everywhere *= count / (count + _PRIOR_ORIGINS)
+    place, factors, origins = np.searchsorted(_EDGES, record["tau"] * DAYS_PER_YEAR), [], []
+    for bucket in range(len(DAYS)):
+        here = usable & (place == bucket)
+        count = len(np.unique(origin[here]))
+        own = _log_factor(distance[:, here], prob) if count else 0.0
+        weight = count / (count + _PRIOR_ORIGINS)
+        factors.append(np.exp(weight * own + (1.0 - weight) * everywhere))
+        origins.append(count)
+    return xr.DataArray(
+        factors,
+        {"days": list(DAYS), "origins": ("days", origins)},
+        "days",
+        "factor",
+        {"long_name": "width of bands over that as simulated", "units": "1"},
+    )
+
+
+def _distances(record: xr.Dataset) -> Array:
+    """Distance of every quote from the median as a multiple of its bound's, (prob, point)."""
+    interval = record["interval"].transpose("bound", "prob", "point")
+    lower, upper = (interval.sel(bound=bound).values for bound in ("lower", "upper"))
+    median, outcome = record["median"].values, record["outcome"].values
+    width = np.where(outcome > median, upper - median, median - lower)
+    off = np.broadcast_to(np.abs(outcome - median), width.shape)
+    return np.divide(off, width, out=np.full(width.shape, np.nan), where=width > 0)
+
+
+def _log_factor(distance: Array, prob: Array) -> float:
+    """Logarithm of what makes bands hold what they say."""
+    each = [np.quantile(z, p) for z, p in zip(distance, prob, strict=True)]
+    return float(np.log(np.clip(each, 1.0 / _MOST, _MOST)).mean())
+
+
+def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
+    r"""Widen or narrow forecast paths about their median, as hindcasts say.
+
+    .. math:: b' = m + f(τ)\,(b - m)
+
+    with the median :math:`m` of all paths and the factor :math:`f` of `band_factors`, between whose
+    days its logarithm runs straight in the logarithm of days to expiry. Perpetuals, which have no
+    expiry, stay as they are.
+
+    Parameters
+    ----------
+    paths : xarray.Dataset
+        From `forecast`.
+    record : xarray.Dataset
+        From `hindcast` of the same fit.
+
+    Returns
+    -------
+    xarray.Dataset
+        The paths with another ``basis``. What tells how the model moves from step to step
+        (``deviation``, ``shock_scale``) is left out, for it no longer holds; `convergence` wants
+        the paths as they were.
+
+    Raises
+    ------
+    ValueError
+        If paths and record are not of the same model.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> paths = bb.recalibrate(bb.forecast(fit, seed=2), bb.hindcast(fit))  # doctest: +SKIP
+    """
+    if paths.attrs["card"] != record.attrs["card"]:
+        raise ValueError(
+            f"the paths are of {paths.attrs['card_name']!r}, the record of "
+            f"{record.attrs['card_name']!r}: take both from one fit"
+        )
+    factors = band_factors(record)
+    days = (paths["tau"] * DAYS_PER_YEAR).clip(min=1e-9)
+    log_factor = np.interp(np.log(days), np.log(DAYS), np.log(factors.values))
+    factor = days.copy(data=np.exp(log_factor)).where(days.notnull(), 1.0)
+    basis = paths["basis"]
+    median = basis.median(["chain", "draw"], skipna=False)
+    moved = (median + factor * (basis - median)).transpose(*basis.dims)
+    said = ", ".join(f"{factor:.3f} at {day:g} d" for day, factor in zip(DAYS, factors, strict=True))
+    kept = paths.drop_vars(["deviation", "shock_scale"])
+    return kept.assign(basis=moved.assign_attrs(basis.attrs)).assign_attrs(recalibrated=said)
