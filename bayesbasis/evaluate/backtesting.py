@@ -146,7 +146,9 @@ def make_store(store: str | PathLike[str] | None) -> str | None:
     return str(store)
 
 
-def name_models(models: Mapping[str, Model] | Iterable[Model]) -> dict[str, Spec | Recalibrated | Baseline]:
+def name_models(
+    models: Mapping[str, Model] | Iterable[Model],
+) -> dict[str, Spec | Recalibrated | Baseline]:
     """Find what each model is, and a name for it."""
     given = models.items() if isinstance(models, Mapping) else [(None, m) for m in models]
     named: dict[str, Spec | Recalibrated | Baseline] = {}

@@ -144,6 +144,8 @@ def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
     basis = paths["basis"]
     median = basis.median(["chain", "draw"], skipna=False)
     moved = (median + factor * (basis - median)).transpose(*basis.dims)
-    said = ", ".join(f"{factor:.3f} at {day:g} d" for day, factor in zip(DAYS, factors, strict=True))
+    said = ", ".join(
+        f"{factor:.3f} at {day:g} d" for day, factor in zip(DAYS, factors, strict=True)
+    )
     kept = paths.drop_vars(["deviation", "shock_scale"])
     return kept.assign(basis=moved.assign_attrs(basis.attrs)).assign_attrs(recalibrated=said)

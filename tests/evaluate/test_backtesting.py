@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,3 +210,18 @@ def test_origins_by_frequency_leave_time_to_learn(market):
 def test_arguments_that_make_no_sense_are_errors(market, wrong, message):
     with pytest.raises(ValueError, match=message):
         run(market, **wrong)
+
+
+def test_a_recalibrated_model_forecasts_as_its_hindcasts_say(market, spec, no_sampling):
+    both = run(market, [spec, bb.Recalibrated(spec)], draws=40, refit=4)
+    assert both["model"].values.tolist() == [spec.name, f"{spec.name}, recalibrated"]
+    # Random draws are far from any truth: bands have to move, and medians must not.
+    plain, moved = (both["forecast"].isel(model=i) for i in (0, 1))
+    xr.testing.assert_allclose(plain.sel(quantile=0.5), moved.sel(quantile=0.5))
+    widths = both["width"].sel(level=0.9)
+    ratio = widths.isel(model=1) / widths.isel(model=0)
+    assert (np.abs(np.log(ratio)) > 0.02).mean() > 0.9
+    # Densities of single steps are the model's own.
+    np.testing.assert_array_equal(both["elpd"].isel(model=0), both["elpd"].isel(model=1))
+    cards = json.loads(both.attrs["cards"])
+    assert cards[f"{spec.name}, recalibrated"].startswith("Recalibrated(spec=Spec(")

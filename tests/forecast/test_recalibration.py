@@ -1,0 +1,161 @@
+"""Facts about hindcasts, and about bands that are made as wide as these say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.stats import norm
+
+import bayesbasis as bb
+
+DAY = np.timedelta64(1, "D")
+PROB = np.array([0.5, 0.9])
+
+
+@pytest.fixture(scope="module")
+def record(fabricated):
+    return bb.hindcast(fabricated, every="45D", horizon="30D", seed=4)
+
+
+def test_a_point_is_a_quote_of_a_contract_that_lived_at_the_origin(record, panel):
+    first = panel["time"].values.min()
+    since = (record["origin"].values - first - 30 * DAY) / DAY
+    np.testing.assert_array_equal(since % 45, 0.0)
+    ahead = record["time"].values - record["origin"].values
+    assert (ahead > 0 * DAY).all()
+    assert (ahead <= 30 * DAY).all()
+    names, time = panel["contract"].values[panel["contract_index"].values], panel["time"].values
+    due = 0
+    for origin in np.unique(record["origin"].values):
+        known = np.unique(names[time <= origin])
+        due += ((time > origin) & (time <= origin + 30 * DAY) & np.isin(names, known)).sum()
+    assert record.sizes["point"] == due
+    quoted = pd.Series(panel["basis"].values, pd.MultiIndex.from_arrays([names, time]))
+    keys = pd.MultiIndex.from_arrays([record["contract"].values, record["time"].values])
+    np.testing.assert_array_equal(record["outcome"], quoted.loc[keys])
+
+
+def test_a_hindcast_is_the_forecast_of_its_origin(record, fabricated, panel):
+    origin = np.unique(record["origin"].values)[2]
+    own = record.isel(point=record["origin"].values == origin)
+    times = np.unique(own["time"].values)
+    with pytest.warns(UserWarning, match="learned its parameters"):
+        paths = bb.forecast(fabricated, origin, times=times, seed=4, draws=100, spot=False)
+    seen = bb.bands(paths)
+    for i in (0, 40, -1):
+        point = own.isel(point=i)
+        at = {"contract": point["contract"].item()}
+        step = 1 + int(np.searchsorted(times, point["time"].values))
+        expected = seen["interval"].sel(at).isel(step=step)
+        np.testing.assert_array_equal(point["interval"], expected)
+        np.testing.assert_array_equal(point["tau"], seen["tau"].sel(at).isel(step=step))
+
+
+def test_what_comes_later_changes_no_band(record, fabricated, panel):
+    origin = np.unique(record["origin"].values)[-1]
+    planted = panel.copy(deep=True)
+    planted["basis"].values[planted["time"].values > origin] += 0.05
+    fit = fabricated.copy()
+    fit["constant_data"] = xr.DataTree(planted)
+    other = bb.hindcast(fit, every="45D", horizon="30D", seed=4)
+    xr.testing.assert_identical(record["interval"], other["interval"])
+    assert not record["outcome"].equals(other["outcome"])
+
+
+def test_there_must_be_something_to_look_back_on(fabricated):
+    with pytest.raises(ValueError, match=r"^there is nothing to look back on: no dated contract "):
+        bb.hindcast(fabricated, horizon="2000D")
+    with pytest.raises(ValueError, match=r"^every is '0D'; give a positive time such as '30D'$"):
+        bb.hindcast(fabricated, every="0D")
+
+
+def made_up(too_wide, days, origins, seed=0):
+    """Quotes around zero, and bands of a Gaussian `too_wide` times as wide as theirs."""
+    rng, each = np.random.default_rng(seed), 50
+    bound = too_wide * norm.ppf((1 + PROB) / 2)
+    interval = np.broadcast_to(np.stack([-bound, bound], axis=-1), (origins * each, 2, 2))
+    return xr.Dataset(
+        {
+            "outcome": ("point", rng.standard_normal(origins * each)),
+            "median": ("point", np.zeros(origins * each)),
+            "interval": (("point", "prob", "bound"), interval),
+        },
+        {
+            "prob": PROB,
+            "bound": ["lower", "upper"],
+            "origin": ("point", np.repeat(np.datetime64("2020-01-01") + np.arange(origins), each)),
+            "tau": ("point", np.full(origins * each, days / 365)),
+        },
+    )
+
+
+def test_with_much_evidence_bands_become_as_wide_as_they_should():
+    record = xr.concat([made_up(2.0, 5, 3000, 1), made_up(0.5, 90, 3000, 2)], "point")
+    factors = bb.band_factors(record)
+    np.testing.assert_allclose(factors.sel(days=[4, 90]), [0.5, 2.0], rtol=0.02)
+    np.testing.assert_array_equal(factors["origins"], [3000, 0, 0, 0, 3000])
+
+
+def test_with_little_evidence_little_changes():
+    record = made_up(2.0, 5, 4)
+    distance = np.abs(record["outcome"].values) / (2.0 * norm.ppf((1 + PROB) / 2)[:, None])
+    seen = np.mean([np.log(np.quantile(z, p)) for z, p in zip(distance, PROB, strict=True)])
+    factors = bb.band_factors(record)
+    # Four origins against twelve of prior: once for all quotes, once more for those of the range.
+    np.testing.assert_allclose(np.log(factors.sel(days=42)), seen / 4)
+    np.testing.assert_allclose(np.log(factors.sel(days=4)), seen / 4 + 0.75 * seen / 4)
+
+
+def test_bands_without_width_teach_nothing():
+    record = made_up(1.0, 5, 3)
+    flat = record.assign(interval=0.0 * record["interval"])
+    with pytest.raises(ValueError, match=r"^the record has no band of any width; take it from "):
+        bb.band_factors(flat)
+    both = xr.concat([record, flat], "point")
+    xr.testing.assert_identical(bb.band_factors(both), bb.band_factors(record))
+
+
+def test_paths_move_about_their_median(fabricated, record):
+    paths = bb.forecast(fabricated, seed=1)
+    moved, factors = bb.recalibrate(paths, record), bb.band_factors(record)
+    before, after = bb.bands(paths), bb.bands(moved)
+    xr.testing.assert_allclose(before["median"], after["median"])
+    days = before["tau"] * 365
+    for name in before["contract"].values:
+        own, left = days.sel(contract=name), before["interval"].sel(contract=name, prob=0.9)
+        right = after["interval"].sel(contract=name, prob=0.9)
+        ratio = (right.diff("bound") / left.diff("bound")).squeeze("bound")
+        expected = np.exp(np.interp(np.log(own.clip(min=1e-3)), np.log(factors["days"]), np.log(factors)))
+        live = (own > 0.01) & (left.diff("bound").squeeze("bound") > 0)
+        np.testing.assert_allclose(ratio[live], expected[live])
+    assert moved["basis"].dims == paths["basis"].dims
+    xr.testing.assert_identical(moved["regime"], paths["regime"])
+    with pytest.raises(ValueError, match=r"^the paths lack deviation, shock_scale: "):
+        bb.convergence(moved)
+
+
+def test_paths_and_record_are_of_one_model(fabricated, record):
+    paths = bb.forecast(fabricated, seed=1, spot=False)
+    other = record.assign_attrs(card="another", card_name="ou")
+    said = r"^the paths are of 'anchored-regimes-2', the record of 'ou': take both from one fit$"
+    with pytest.raises(ValueError, match=said):
+        bb.recalibrate(paths, other)
+
+
+def test_perpetuals_stay_as_they_are(fabricated, record):
+    paths = bb.forecast(fabricated, seed=1, spot=False)
+    endless = paths.assign_coords(tau=paths["tau"].where(paths["contract"] != paths["contract"][0]))
+    moved = bb.recalibrate(endless, record)
+    xr.testing.assert_allclose(moved["basis"].isel(contract=0), paths["basis"].isel(contract=0))
+    assert not moved["basis"].isel(contract=1).equals(paths["basis"].isel(contract=1))
+
+
+@pytest.mark.slow
+def test_bands_of_the_right_model_hardly_change():
+    """Learned on data of the model itself, no factor is far from one."""
+    prices, _ = bb.simulate_market(seed=11, underlyings=["BTC"], quarters=16)
+    panel, _ = bb.make_panel(prices)
+    fit = bb.fit(bb.load_card("anchored-regimes-2"), panel, draws=200, tune=400, chains=2, seed=1,
+                 progress=False)  # fmt: skip
+    factors = bb.band_factors(bb.hindcast(fit))
+    np.testing.assert_array_less(np.abs(np.log(factors)), np.log(1.25))
