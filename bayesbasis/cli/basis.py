@@ -159,6 +159,13 @@ def forecast(
             show_default=False,
         ),
     ] = None,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate",
+            help="Make bands as wide as forecasts of the fit's own past show they should be.",
+        ),
+    ] = False,
     seed: Seed = 1,
 ) -> None:
     """Forecast every live contract to its expiry, write the bands and sum them up."""
@@ -172,6 +179,8 @@ def forecast(
         horizon = "30D"
     with step(f"forecast every live contract {'to its expiry' if horizon is None else horizon}"):
         paths = bb.forecast(tree, horizon=horizon, seed=seed, spot=False)
+        if recalibrate:
+            paths = bb.recalibrate(paths, bb.hindcast(tree, seed=seed))
         bands = bb.bands(paths, prob=sorted(prob))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
     with step(f"write {out}"):

@@ -153,6 +153,15 @@ def test_a_forecast_sums_up_every_live_contract(fitted, tmp_path):
         assert contract in result.stdout
 
 
+def test_bands_are_recalibrated_on_request(fitted, tmp_path):
+    for name, flags in (("plain", []), ("moved", ["--recalibrate"])):
+        result = run("forecast", fitted, *flags, "--out", tmp_path / f"{name}.csv")
+        assert result.exit_code == 0, result.output
+    plain, moved = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("plain", "moved"))
+    np.testing.assert_allclose(plain["median"], moved["median"], atol=1e-6)
+    assert np.abs(plain["lower_90"] - moved["lower_90"]).max() > 1e-3
+
+
 @pytest.mark.slow
 def test_the_demo_leaves_bands_a_fit_and_pictures(tmp_path):
     result = run("demo", "--out", tmp_path / "demo")
