@@ -147,7 +147,7 @@ def _attempt(
     started = time.perf_counter()
     # A window that fails is recorded, not fatal.
     try:
-        if block.spec is not None:
+        if isinstance(block.model, Spec | Recalibrated):
             window = _of_model(block, span, origin, end, learn())
         else:
             window = _of_baseline(block, span, block.model, origin)

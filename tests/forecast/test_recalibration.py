@@ -151,14 +151,3 @@ def test_perpetuals_stay_as_they_are(fabricated, record):
     before, after = (p["basis"].transpose("contract", ...).values for p in (paths, moved))
     np.testing.assert_allclose(after[0], before[0], rtol=1e-12)
     assert np.nanmax(np.abs(after[1] - before[1])) > 1e-5
-
-
-@pytest.mark.slow
-def test_bands_of_the_right_model_hardly_change():
-    """Learned on data of the model itself, no factor is far from one."""
-    prices, _ = bb.simulate_market(seed=11, underlyings=["BTC"], quarters=16)
-    panel, _ = bb.make_panel(prices)
-    fit = bb.fit(bb.load_card("anchored-regimes-2"), panel, draws=200, tune=400, chains=2, seed=1,
-                 progress=False)  # fmt: skip
-    factors = bb.band_factors(bb.hindcast(fit))
-    np.testing.assert_array_less(np.abs(np.log(factors)), np.log(1.25))
