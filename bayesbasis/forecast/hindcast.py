@@ -53,8 +53,7 @@ def hindcast(
     -------
     xarray.Dataset
         A ``point`` is a quote seen from an origin: ``outcome``, ``median`` and ``interval`` (prob,
-        bound), log basis; coords ``contract``, ``origin``, ``time`` and ``tau`` (years). Nothing is
-        known of the future of an origin but that.
+        bound), log basis; coords ``contract``, ``origin``, ``time`` and ``tau`` (years).
 
     Raises
     ------
