@@ -72,7 +72,7 @@ class _Note:
     dims: dict[str, list[str]]
 
 
-def compile_once(parts: tuple[Any, ...], graph: Graph) -> Compiled:
+def compile_once(parts: tuple[Any, ...], graph: Graph, without: tuple[str, ...] = ()) -> Compiled:
     """Compile a value of a model and its gradient, or find what was compiled on this machine.
 
     Parameters
@@ -82,6 +82,8 @@ def compile_once(parts: tuple[Any, ...], graph: Graph) -> Compiled:
     graph : callable
         Builds it: a model with all its data in containers, and a scalar of the model. It is called
         if the parts were never compiled, or if the code is gone or is for arrays of other types.
+    without : tuple of str
+        Rewrites of PyTensor to leave out; the parts decide them.
 
     Returns
     -------
@@ -91,13 +93,13 @@ def compile_once(parts: tuple[Any, ...], graph: Graph) -> Compiled:
     name = _name(parts)
     note = None if name is None else _read(name)
     if name is None or note is None:
-        return _compile(name, graph)
-    return _find(name, note, graph)
+        return _compile(name, graph, without)
+    return _find(name, note, graph, without)
 
 
-def _compile(name: str | None, graph: Graph) -> Compiled:
+def _compile(name: str | None, graph: Graph, without: tuple[str, ...]) -> Compiled:
     with _in_haste():
-        compiled = _compile_gradient(*graph())
+        compiled = _compile_gradient(*graph(), without)
     function = compiled.evaluate.py_func
     key = CACHED_SRC_FUNCTIONS.get(function)
     if name is not None and key is not None:
@@ -107,11 +109,11 @@ def _compile(name: str | None, graph: Graph) -> Compiled:
     return compiled
 
 
-def _find(name: str, note: _Note, graph: Graph) -> Compiled:
+def _find(name: str, note: _Note, graph: Graph, without: tuple[str, ...]) -> Compiled:
     """Make a function that finds its code, and is not able to compile by itself."""
 
     def compile_after_all(arguments: Any, result: Any) -> Any:
-        whole = _compile(name, graph)
+        whole = _compile(name, graph, without)
         if (list(whole.variables), list(whole.data)) != (note.variables, note.data):
             raise RuntimeError("a note on compiled code was wrong and is replaced; run this again")
         whole.evaluate.compile(arguments)
@@ -202,7 +204,7 @@ def _to_machine_code(function: Any, key: str | None) -> Any:
     return numba_njit(function, final_function=True, cache=key is not None, nogil=True)
 
 
-def _compile_gradient(model: pm.Model, value: Any) -> Compiled:
+def _compile_gradient(model: pm.Model, value: Any, without: tuple[str, ...]) -> Compiled:
     variables = model.value_vars
     outputs = [value, *pytensor.grad(value, variables)]
     shared = [
@@ -212,10 +214,7 @@ def _compile_gradient(model: pm.Model, value: Any) -> Compiled:
     data = [x.type(name=x.name) for x in shared]
     outputs = graph_replace(outputs, dict(zip(shared, data, strict=True)))
     # Working in place wins nothing on small vectors, and the search for where it may costs a tenth.
-    # Out of place, PyTensor 3.3 lets two fused loops that add to one array of zeros share a single
-    # copy of it, and gradients are wrong: that fusion is left out, too.
-    optimizer = NUMBA.provided_optimizer.excluding("inplace", "fuse_indexed_into_elemwise")
-    mode = Mode(_ThreadedLinker(), optimizer)
+    mode = Mode(_ThreadedLinker(), NUMBA.provided_optimizer.excluding("inplace", *without))
     function = pytensor.function([*variables, *data], outputs, mode=mode, on_unused_input="ignore")
     dims = {x.name: model.named_vars_to_dims.get(x.name, ()) for x in variables}
     return Compiled(function.vm.jit_fn, tuple(dims), tuple(x.name for x in data), dims)

@@ -136,8 +136,13 @@ def _compile(spec: Spec, levels: Levels, example: _Example) -> Compiled:
         own = [x for x in model.free_RVs if x.name == "contract_raw"]
         return model, model.logp(vars=[*model.potentials, *own])
 
+    # Where cells gather what underlyings have, two loops add to one array of zeros: fused, but not
+    # in place, PyTensor 3.3 gives both a single copy of it, and gradients are wrong. Covariates
+    # gather, too. Without the fusion a first compilation takes half as long again.
+    gathers = levels.apart or spec.equilibrium.covariates or spec.drivers.speed or spec.drivers.stay
+    without = ("fuse_indexed_into_elemwise",) if gathers else ()
     # What a model is called is not compared, and does not tell two apart.
-    return compile_once((replace(spec, name="", summary=""), levels), graph)
+    return compile_once((replace(spec, name="", summary=""), levels), graph, without)
 
 
 def _read(name: str, arrays: dict[str, Array], layout: Layout) -> Array:
