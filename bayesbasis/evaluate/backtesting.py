@@ -15,6 +15,7 @@ from bayesbasis.evaluate.baselines import BASELINES, Baseline
 from bayesbasis.evaluate.parallel import run_blocks
 from bayesbasis.evaluate.recalibrated import Recalibrated
 from bayesbasis.evaluate.windows import Block, Effort, Span, describe
+from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.spec import Spec
 
@@ -121,7 +122,9 @@ def backtest(
     chosen = name_models(models)
     starts = choose_origins(panel, origins)
     every, length = _refitting(refit, history)
-    effort = Effort(_length("horizon", horizon), draws, chains, tune, warm_tune, length, seed)
+    effort = Effort(
+        positive_time("horizon", horizon, "60D"), draws, chains, tune, warm_tune, length, seed
+    )
     spans = _spans(starts, effort.horizon, every)
     folder = make_store(store)
     blocks = [
@@ -246,21 +249,12 @@ def _refitting(
             '"365D", any other takes none'
         )
     if refit in ("expanding", "rolling"):
-        return 1, None if history is None else _length("history", history)
+        return 1, None if history is None else positive_time("history", history, "60D")
     if not isinstance(refit, int) or refit < 1:
         raise ValueError(
             f"refit is {refit!r}; choose 'expanding', 'rolling' or a number of origins"
         )
     return refit, None
-
-
-def _length(name: str, value: str | np.timedelta64) -> np.timedelta64:
-    # pandas wants days in capitals.
-    text = f"{value[:-1]}D" if isinstance(value, str) and value.endswith("d") else value
-    length = pd.Timedelta(text).to_timedelta64().astype("timedelta64[ns]")
-    if length <= np.timedelta64(0, "ns"):
-        raise ValueError(f"{name} is {value!r}; give a positive time such as '60D'")
-    return length
 
 
 def _spans(origins: Sequence[np.datetime64], horizon: np.timedelta64, every: int) -> list[Span]:

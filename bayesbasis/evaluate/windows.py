@@ -239,6 +239,7 @@ def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
         progress=False,
     )
     tree.attrs |= {"compile_s": compiled, "warm": int(previous is not None)}
+    # With less history than a horizon there is nothing to look back on, and bands stay as they are.
     if isinstance(block.model, Recalibrated) and np.ptp(known["time"].values) > effort.horizon:
         record = hindcast(tree, horizon=effort.horizon, seed=effort.seed)
         tree["hindcast"] = xr.DataTree(record)

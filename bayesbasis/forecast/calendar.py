@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
@@ -85,6 +86,16 @@ def counted(paths: xr.Dataset) -> xr.Dataset:
     left = countdown(paths["expiry"].values[:, None], paths["time"].transpose(*tau.dims).values)
     endless = np.isnat(paths["expiry"].values)[:, None]
     return paths.assign_coords(tau=tau.copy(data=np.where(endless, left, tau.values)))
+
+
+def positive_time(name: str, value: str | np.timedelta64, such_as: str = "30D") -> np.timedelta64:
+    """Read a length of time, such as "30D" or "30d", that must be positive."""
+    # pandas wants days in capitals.
+    text = f"{value[:-1]}D" if isinstance(value, str) and value.endswith("d") else value
+    length = pd.Timedelta(text).to_timedelta64().astype("timedelta64[ns]")
+    if length <= np.timedelta64(0, "ns"):
+        raise ValueError(f"{name} is {value!r}; give a positive time such as '{such_as}'")
+    return length
 
 
 def rhythm(panel: xr.Dataset) -> np.timedelta64:

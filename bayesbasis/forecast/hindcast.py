@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.data.panel import is_perpetual, known_at, lives
+from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.forecast.intervals import bands
 from bayesbasis.forecast.paths import forecast
 
@@ -67,7 +68,7 @@ def hindcast(
     >>> paths = bb.recalibrate(bb.forecast(fit, seed=2), record)  # doctest: +SKIP
     """
     panel = fit["constant_data"].to_dataset()
-    apart, length = (_positive(name, x) for name, x in (("every", every), ("horizon", horizon)))
+    apart, length = (positive_time(name, x) for name, x in (("every", every), ("horizon", horizon)))
     seen = list(_looks(fit, panel, apart, length, prob, draws, seed))
     if not seen:
         first, last = panel["time"].values.min(), panel["time"].values.max()
@@ -81,13 +82,6 @@ def hindcast(
         {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
         | {"horizon": str(pd.Timedelta(length)), "seed": seed}
     )
-
-
-def _positive(name: str, value: str | np.timedelta64) -> np.timedelta64:
-    length = pd.Timedelta(value).to_timedelta64().astype("timedelta64[ns]")
-    if length <= np.timedelta64(0, "ns"):
-        raise ValueError(f"{name} is {value!r}; give a positive time such as '30D'")
-    return length
 
 
 def _looks(

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayesbasis.data.panel import instant, is_perpetual, known_at, lives
-from bayesbasis.forecast.calendar import ahead, grid
+from bayesbasis.forecast.calendar import ahead, grid, positive_time
 from bayesbasis.forecast.leg import with_spot
 from bayesbasis.forecast.origin import states_at
 from bayesbasis.forecast.scenario import Scenario, future
@@ -215,9 +214,7 @@ def end_of(
         if endless.all():
             raise ValueError("a perpetual has no expiry to go to; give a horizon such as '30D'")
         return known["expiry"].values[live][~endless].max().astype("datetime64[ns]")
-    length = pd.Timedelta(horizon).to_timedelta64()
-    if length <= np.timedelta64(0, "ns"):
-        raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
+    length = positive_time("horizon", horizon)
     if endless.any():
         return start + length
     return min(known["expiry"].values[live].max().astype("datetime64[ns]"), start + length)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
+from bayesbasis.model.events import clock_of, event_bounds, event_means, gaps
 from bayesbasis.model.levels import Levels, Members
 from bayesbasis.model.moves import distinct_moves, previous_quotes, spans
 from bayesbasis.model.spec import Spec
@@ -18,8 +19,6 @@ from bayesbasis.process.filter import Schedule
 from bayesbasis.process.quadrature import Steps
 
 Array = NDArray[Any]
-
-_YEAR_NS = 365 * 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -206,14 +205,14 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
     cells, contract_cell = _cells(spec, Members(groups, contract_venue, contract_kind))
-    start, stop = _event_bounds(np.stack([path, time, underlying, listed]))
+    start, stop = event_bounds(np.stack([path, time, underlying, listed]))
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
     )
-    clock, event_drive = None, _event_means(drives["stay"][order], start, stop)
+    clock, event_drive = None, event_means(drives["stay"][order], start, stop)
     if spec.drivers.stay:
-        chain, clock = _clock(path[start], chain, event_drive)
-    gap, gap_length, gap_chain = _gaps(path[start], time[start], chain)
+        chain, clock = clock_of(path[start], chain, event_drive)
+    gap, gap_length, gap_chain = gaps(path[start], time[start], chain)
     speed = _after_unseen(drives["speed"][order], unseen)
     before, after = spans(previous, left, _after_unseen(time, unseen))
     step, moves, move_group, move_drive = distinct_moves(
@@ -331,34 +330,3 @@ def _coords(
 def _after_unseen(values: Array, unseen: int) -> Array:
     """Put the quotes that nobody saw before the others."""
     return np.concatenate([np.zeros((unseen, *values.shape[1:])), values])
-
-
-def _event_bounds(keys: Array) -> tuple[Array, Array]:
-    """First and one past the last quote of every event; keys have shape (key, obs)."""
-    opens = (np.diff(keys, axis=1) != 0).any(axis=0)
-    start = np.concatenate([[0], np.flatnonzero(opens) + 1])
-    return start, np.append(start[1:], keys.shape[1])
-
-
-def _gaps(path: Array, time: Array, chain: Array) -> tuple[Array, Array, Array]:
-    """Distinct times between consecutive events of one path, per chain; see `Schedule`."""
-    follows = np.diff(path, prepend=-1) == 0
-    elapsed = np.diff(time, prepend=0)[follows]
-    distinct, row = np.unique(np.stack([chain[follows], elapsed]), axis=1, return_inverse=True)
-    gap = np.full(len(path), -1)
-    gap[follows] = row.ravel()
-    return gap, distinct[1] / _YEAR_NS, distinct[0].copy()
-
-
-def _event_means(values: Array, start: Array, stop: Array) -> Array:
-    """Mean over the quotes of every event, shape (event, covariate)."""
-    return np.add.reduceat(values, start, axis=0) / (stop - start)[:, None]
-
-
-def _clock(path: Array, chain: Array, covariates: Array) -> tuple[Array, Clock]:
-    """Generator of every event, which led to it: that of the covariates of the event before."""
-    follows = np.diff(path, prepend=-1) == 0
-    before = np.where(follows[:, None], np.roll(covariates, 1, axis=0), covariates)
-    table = np.column_stack([chain, before])
-    distinct, row = np.unique(table, axis=0, return_inverse=True)
-    return row.ravel(), Clock(distinct[:, 0].astype(np.int64), distinct[:, 1:])
