@@ -5,6 +5,8 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesbasis.data.panel import families, known_at, select
+from bayesbasis.forecast.population import offsets_of_members
+from bayesbasis.inference.draws import natural_draws
 from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import lay_out
@@ -28,7 +30,8 @@ def leave_future_out(
     fit : xarray.DataTree
         Of the quotes known at the origin.
     panel : xarray.Dataset
-        Those and newer quotes; contracts listed since draw their carry from the population.
+        Those and newer quotes; contracts listed since draw what they have of their own from the
+        population.
     end : numpy.datetime64
         Last instant to score.
     seed : int
@@ -69,7 +72,7 @@ def leave_future_out(
 
 def _refuse_strangers(spec: Spec, later: xr.Dataset, fitted: xr.Dataset) -> None:
     """Refuse members of levels that nothing is known of; underlyings are left out by themselves."""
-    for level in dict.fromkeys(level for level, _ in spec.pooling.offsets):
+    for level in dict.fromkeys(level for level, _ in spec.pooling.offsets if level != "contract"):
         known, there = (sorted(set(x[level].values.astype(str))) for x in (fitted, later))
         if known != there:
             raise ValueError(
@@ -85,7 +88,7 @@ def _of_families(panel: xr.Dataset, names: np.ndarray) -> xr.Dataset:
 
 
 def _with_listings(spec: Spec, posterior: xr.Dataset, panel: xr.Dataset, seed: int) -> xr.Dataset:
-    """Draw the carry, or level, of contracts that the fit does not know from its population."""
+    """Draw what contracts that the fit does not know have of their own from its population."""
     quantity = spec.equilibrium.quantity
     names = panel["contract"].values.astype(str)
     place = {name: row for row, name in enumerate(posterior["contract"].values.astype(str))}
@@ -103,5 +106,8 @@ def _with_listings(spec: Spec, posterior: xr.Dataset, panel: xr.Dataset, seed: i
             own += offset.values[..., members]
     seen = np.array([name in place for name in names])
     own[..., seen] = fitted[..., [place[name] for name in names[seen]]]
+    rows, rng = np.array([place.get(name, -1) for name in names]), np.random.default_rng([seed, 1])
+    offsets = offsets_of_members(spec, natural_draws(spec, posterior), "contract", rows, rng)
+    drawn = {quantity: own} | {n: x.reshape(own.shape) for n, x in offsets.items()}
     rest = posterior.drop_dims("contract").assign_coords(contract=names)
-    return rest.assign({quantity: (("chain", "draw", "contract"), own)})
+    return rest.assign({name: (("chain", "draw", "contract"), x) for name, x in drawn.items()})

@@ -1,6 +1,6 @@
-"""Parameters at an origin: those of underlyings, kinds and venues of the fit, and of new ones."""
+"""Parameters at an origin: those of underlyings, kinds, venues and contracts, known and new."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from bayesbasis.model.hierarchy import (
 )
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.priors import Prior
-from bayesbasis.model.spec import Spec
+from bayesbasis.model.spec import APART, Spec
 from bayesbasis.model.volatility import by_regime, pooled_volatility
 
 Array = NDArray[Any]
@@ -26,11 +26,11 @@ Array = NDArray[Any]
 def align(
     fit: xr.DataTree, spec: Spec, layout: Layout, natural: dict[str, Array], rng: Generator
 ) -> dict[str, Array]:
-    """Give the underlyings, kinds and venues of an origin their parameters, in order.
+    """Give the underlyings, kinds, venues and contracts of an origin their parameters, in order.
 
     Those that the fit does not know are drawn from its population, draw by draw: around the
     market's value by the spread between underlyings that was learned, or, where the fit knows one
-    underlying alone, around that one by a spread from its prior.
+    underlying alone, around that one by a spread from its prior. Carry, or level, is left as it is.
 
     Parameters
     ----------
@@ -44,22 +44,25 @@ def align(
         Source of randomness; used for strangers alone.
     """
     posterior, aligned = fit["posterior"].to_dataset(), dict(natural)
-    above = {dim: layout.coords[dim] for dim in ("venue", "kind")}
+    above = {dim: layout.coords[dim] for dim in APART}
     wanted = {"underlying": layout.underlyings} | above
     fitted = fit["constant_data"].to_dataset()
-    members = {dim: fitted[dim].values.astype(str) for dim in above}
-    members |= {"underlying": families(fitted)}
+    members = {dim: sorted(set(fitted[dim].values.astype(str))) for dim in ("venue", "kind")}
+    members |= {"underlying": sorted(set(families(fitted)))}
+    # Contracts alone are not in order of their names.
+    members |= {"contract": fitted["contract"].values.astype(str).tolist()}
     for dim, names in wanted.items():
-        known = sorted(set(members[dim]))
-        rows = np.array([known.index(name) if name in known else -1 for name in names])
+        row = {name: place for place, name in enumerate(members[dim])}
+        rows = np.array([row.get(name, -1) for name in names])
         if dim == "underlying" and spec.pooling.underlyings and (rows < 0).any():
             aligned |= _strange_parameters(spec, natural, rows, rng)
         else:
             for name, value in natural.items():
-                if dim in posterior[name].dims and value.shape[1] > 1:
+                own = dim in posterior[name].dims and name != spec.equilibrium.quantity
+                if own and value.shape[1] > 1:
                     aligned[name] = value[:, np.maximum(rows, 0)]
         if (rows < 0).any():
-            aligned |= _strange_offsets(spec, natural, dim, rows, rng)
+            aligned |= offsets_of_members(spec, natural, dim, rows, rng)
     return aligned
 
 
@@ -128,10 +131,26 @@ def _offsets_at(spec: Spec, dim: str) -> Iterator[tuple[str, str, Prior, Prior]]
             yield f"{name}_{dim}", f"{name}_between_{dim}s", prior, getattr(priors, name)
 
 
-def _strange_offsets(
-    spec: Spec, natural: dict[str, Array], dim: str, rows: Array, rng: Generator
+def offsets_of_members(
+    spec: Spec, natural: Mapping[str, Array], dim: str, rows: Array, rng: Generator
 ) -> dict[str, Array]:
-    """Offsets of a dim's members; without any in the fit, those of its own are zero."""
+    """Offsets of a dim's members; without any in the fit, those of its own are zero.
+
+    Parameters
+    ----------
+    spec, natural
+        The model, and the fit's parameters from `natural_draws`.
+    dim : str
+        ``venue``, ``kind`` or ``contract``.
+    rows : ndarray of int, shape (member,)
+        Position of each member in the fit; -1 for strangers, whose offsets are drawn.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict of ndarray, shape (draw, member)
+    """
     drawn, draws, strange = {}, len(natural["noise"]), rows < 0
     for name, key, prior, own in _offsets_at(spec, dim):
         offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()

@@ -59,6 +59,7 @@ _UNITS = {
     "between_underlyings": "on each parameter's free scale",
     "between_venues": "on each parameter's free scale",
     "between_kinds": "on each parameter's free scale",
+    "between_contracts": "on each parameter's free scale",
 }
 
 _SPOT_UNITS = {

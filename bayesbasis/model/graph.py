@@ -19,7 +19,7 @@ from bayesbasis.model.hierarchy import (
 )
 from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
-from bayesbasis.model.levels import Members, contract_raw_prior, population
+from bayesbasis.model.levels import Cells, Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.paced import paced_log_likelihood
@@ -144,8 +144,8 @@ def _log_likelihood(
     return _filtered(spec, natural, data, inputs) - jacobian
 
 
-def _cells(data: dict[str, Any]) -> Members:
-    return Members(*(data[f"cell_{level}"] for level in Members._fields))
+def _cells(data: dict[str, Any]) -> Cells:
+    return Cells(*(data[f"cell_{level}"] for level in Cells._fields))
 
 
 def _moves(

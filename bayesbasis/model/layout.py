@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.events import clock_of, event_bounds, event_means, gaps
-from bayesbasis.model.levels import Levels, Members
+from bayesbasis.model.levels import Cells, Levels, Members
 from bayesbasis.model.moves import distinct_moves, previous_quotes, spans
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import spot_moves
@@ -41,9 +41,8 @@ class Layout:
         another, see `bayesbasis.data.panel.families`.
     contract_underlying, contract_venue, contract_kind : ndarray of int64, shape (contract,)
         Where each contract belongs.
-    cells : Members
-        Where each cell belongs: contracts that share every parameter, see `offsets`. Of its
-        underlying, that is its parameter group.
+    cells : Cells
+        Where each cell belongs: contracts that share every parameter, see `offsets`.
     contract_cell : ndarray of int64, shape (contract,)
         Cell of each contract.
     contract_path : ndarray of int64, shape (contract,)
@@ -66,8 +65,8 @@ class Layout:
     moves : tuple of Steps
         The distinct moves in time to expiry: those a small grid resolves, then the others.
     move_group : tuple of ndarray of int64
-        Cell of each distinct move, for either kind: its parameter group, unless venues or kinds
-        have parameters of their own.
+        Cell of each distinct move, for either kind: its parameter group, unless venues, kinds or
+        contracts have parameters of their own.
     move_drive : tuple of ndarray, shape (move, covariate)
         Covariates of speed where it starts.
     clock : Clock, optional
@@ -88,7 +87,7 @@ class Layout:
     contract_underlying: Array
     contract_venue: Array
     contract_kind: Array
-    cells: Members
+    cells: Cells
     contract_cell: Array
     contract_path: Array
     order: Array
@@ -182,7 +181,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         venues=spec.pooling.venues and len(venues) > 1,
         underlyings=pooled,
         kinds=spec.pooling.kinds and len(kinds) > 1,
-        apart=_apart(spec, {"venue": len(venues), "kind": len(kinds)}),
+        apart=_apart(
+            spec, {"venue": len(venues), "kind": len(kinds), "contract": panel.sizes["contract"]}
+        ),
     )
     contract = panel["contract_index"].values
     time = panel["time"].values.astype("datetime64[ns]").astype(np.int64)
@@ -204,7 +205,9 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     previous = previous_quotes(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
-    cells, contract_cell = _cells(spec, Members(groups, contract_venue, contract_kind))
+    cells, contract_cell = _cells(
+        spec, Cells(groups, contract_venue, contract_kind, np.arange(len(groups)))
+    )
     start, stop = event_bounds(np.stack([path, time, underlying, listed]))
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
@@ -284,7 +287,7 @@ def _apart(spec: Spec, sizes: dict[str, int]) -> tuple[str, ...]:
     return tuple(level for level in named if sizes[level] > 1)
 
 
-def _cells(spec: Spec, contracts: Members) -> tuple[Members, Array]:
+def _cells(spec: Spec, contracts: Cells) -> tuple[Cells, Array]:
     """Cells of a panel, and that of each contract; without offsets they are parameter groups."""
     told = {level for level, _ in spec.pooling.offsets}
     keys = [
@@ -292,7 +295,7 @@ def _cells(spec: Spec, contracts: Members) -> tuple[Members, Array]:
         for level, key in contracts._asdict().items()
     ]
     distinct, cell = np.unique(np.stack(keys), axis=1, return_inverse=True)
-    return Members(*distinct), cell.ravel()
+    return Cells(*distinct), cell.ravel()
 
 
 def _log_spot(panel: xr.Dataset, fitted: xr.Dataset, underlyings: list[str]) -> Array:

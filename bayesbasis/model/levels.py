@@ -20,7 +20,8 @@ class Levels:
         Whether carry varies between venues; whether every parameter varies between underlyings;
         whether carry varies between kinds of contract.
     apart : tuple of str
-        Levels, ``venue`` or ``kind``, at which other parameters vary, if the card says that any do.
+        Levels, ``venue``, ``kind`` or ``contract``, at which other parameters vary, if the card
+        says that any do.
     """
 
     venues: bool
@@ -41,6 +42,22 @@ class Members(NamedTuple):
     underlying: Any
     venue: Any
     kind: Any
+
+
+class Cells(NamedTuple):
+    """Where each cell belongs: the contracts that share every parameter.
+
+    Parameters
+    ----------
+    underlying, venue, kind, contract : array of int, shape (cell,)
+        Positions among the names of each, of the underlying among parameter groups; zero at levels
+        at which the card tells no contracts apart.
+    """
+
+    underlying: Any
+    venue: Any
+    kind: Any
+    contract: Any
 
 
 def levels_of(spec: Spec, levels: Levels) -> Iterator[tuple[str, str, str | None]]:

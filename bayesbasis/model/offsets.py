@@ -1,10 +1,10 @@
-r"""Offsets that venues and kinds of contract give parameters, beside those of underlyings.
+r"""Offsets that venues, kinds and contracts give parameters, beside those of underlyings.
 
 An event stays one underlying at one time, whoever quotes it: one shock moves its whole curve, with
 one correlation, one tail and one chain of regimes, and each contract takes it at a size of its own.
-So what may differ between venues and kinds is what a contract has by itself: how it converges, how
-large its shocks are, and how noisy its quotes. Contracts that agree in all of these are a *cell*:
-one underlying, one venue, one kind, as far as the card tells them apart.
+So what may differ between venues, kinds and contracts is what a contract has by itself: how it
+converges, how large its shocks are, and how noisy its quotes. Contracts that agree in all of these
+are a *cell*: one underlying, one venue, one kind, one contract, as far as a card tells them apart.
 
 A cell whose volatility is ``m`` times that of its underlying, and whose quote noise ``f`` is ``r``
 times as many days of its own diffusion, has in regime ``k`` the variances
@@ -19,7 +19,7 @@ so that measured in units of ``s`` it is one of its underlying's, with ``v/r`` i
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bayesbasis.model.levels import Levels, Members
+from bayesbasis.model.levels import Cells, Levels
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.volatility import pooled_volatility
 
@@ -78,7 +78,7 @@ def offsets(spec: Spec, levels: Levels, raw: Mapping[str, Any], xp: Any) -> dict
     return natural
 
 
-def by_cell(spec: Spec, natural: Mapping[str, Any], cells: Members, xp: Any) -> Mapping[str, Any]:
+def by_cell(spec: Spec, natural: Mapping[str, Any], cells: Cells, xp: Any) -> Mapping[str, Any]:
     """Give what a law reads a cell axis in the place of its group axis.
 
     Parameters
@@ -87,7 +87,7 @@ def by_cell(spec: Spec, natural: Mapping[str, Any], cells: Members, xp: Any) -> 
         The model; if its card tells no cells apart, nothing changes.
     natural : mapping
         From `parameters`.
-    cells : Members
+    cells : Cells
         Where each cell belongs.
     xp : module
         `numpy` or `pytensor.tensor`.
@@ -103,7 +103,7 @@ def by_cell(spec: Spec, natural: Mapping[str, Any], cells: Members, xp: Any) -> 
     return {**natural, **gathered}
 
 
-def units(spec: Spec, natural: Mapping[str, Any], cells: Members, xp: Any) -> Units:
+def units(spec: Spec, natural: Mapping[str, Any], cells: Cells, xp: Any) -> Units:
     """Units of every cell: ones, if the card tells none apart.
 
     Parameters
@@ -122,9 +122,9 @@ def units(spec: Spec, natural: Mapping[str, Any], cells: Members, xp: Any) -> Un
 
 
 def _own(
-    spec: Spec, natural: Mapping[str, Any], name: str, value: Any, cells: Members, xp: Any
+    spec: Spec, natural: Mapping[str, Any], name: str, value: Any, cells: Cells, xp: Any
 ) -> Any:
-    """Parameter of every cell: its underlying's, moved by the offsets of its venue and kind."""
+    """Parameter of every cell: its underlying's, moved by its offsets."""
     own = value[..., cells.underlying]
     found = [level for level, of in spec.pooling.offsets if of == name]
     moved = [

@@ -263,8 +263,8 @@ class Priors:
         Degrees of freedom of Student-t shocks.
     between_underlyings : Prior
         Spread of any parameter between underlyings, on the scale where it is free.
-    between_venues, between_kinds : Prior
-        The same between venues and between kinds, of parameters that vary there.
+    between_venues, between_kinds, between_contracts : Prior
+        The same between venues, kinds and contracts, of parameters that vary there.
     """
 
     carry_mean: Prior = Normal(5.0, 20.0)
@@ -303,6 +303,7 @@ class Priors:
     between_underlyings: Prior = LogNormal(0.3, 2.0)
     between_venues: Prior = LogNormal(0.3, 2.0)
     between_kinds: Prior = LogNormal(0.3, 2.0)
+    between_contracts: Prior = LogNormal(0.3, 2.0)
 
     def __post_init__(self) -> None:
         for field in fields(self):

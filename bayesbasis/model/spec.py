@@ -10,6 +10,23 @@ from bayesbasis.process.laws import Anchored, Law
 from bayesbasis.process.regimes import Regimes
 from bayesbasis.process.shocks import Shocks
 
+APART = ("venue", "kind", "contract")
+"""Levels beside the underlying at which other parameters than carry may vary."""
+
+_SHOCK = "it is of the shock that moves an underlying's whole curve at one time"
+_CHAIN = "it is of the chain of regimes that an underlying's whole curve is in"
+_TOGETHER = {
+    "correlation": _SHOCK,
+    "tail": _SHOCK,
+    "volatility_ratio": _CHAIN,
+    "speed_ratio": _CHAIN,
+    "stay": _CHAIN,
+    "jump": _CHAIN,
+    "volatility_spread": _CHAIN,
+    "volatility_half_life": _CHAIN,
+}
+"""Why some parameters are no contract's own."""
+
 
 @dataclass(frozen=True)
 class Pooling:
@@ -42,11 +59,12 @@ class Pooling:
     kinds : bool
         Carry of each kind of contract (the panel's ``kind``: weekly, monthly, quarterly) has an
         offset of its own beside that of its venue.
-    by_venue, by_kind : tuple of str
-        Names of other parameters of which each venue, or each kind of contract, has an offset of
-        its own beside that of its underlying, on the scale where the parameter is free, by a spread
-        that is learned: those of the law, ``volatility`` and ``noise``. What an underlying's
-        contracts have together, such as the correlation of their shocks, cannot be told apart so.
+    by_venue, by_kind, by_contract : tuple of str
+        Names of other parameters of which each venue, each kind of contract, or each contract has
+        an offset of its own beside that of its underlying, on the scale where the parameter is
+        free, by a spread that is learned: those of the law, ``volatility`` and ``noise``. What an
+        underlying's contracts have together cannot be told apart so: the correlation and the tail
+        of the shock that moves its whole curve, the regimes that scale it, stays in them.
         ``independent`` may name these offsets, too: ``volatility_venue``.
 
     Notes
@@ -63,6 +81,7 @@ class Pooling:
     kinds: bool = False
     by_venue: tuple[str, ...] = ()
     by_kind: tuple[str, ...] = ()
+    by_contract: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.contracts not in ("pooled", "shared", "independent"):
@@ -87,8 +106,7 @@ class Pooling:
     @property
     def offsets(self) -> tuple[tuple[str, str], ...]:
         """Levels beside the underlying at which other parameters vary, and the parameters."""
-        named = {"venue": self.by_venue, "kind": self.by_kind}
-        pairs = ((level, name) for level, names in named.items() for name in names)
+        pairs = ((level, name) for level in APART for name in getattr(self, f"by_{level}"))
         return tuple(pair for pair in pairs if f"{pair[1]}_{pair[0]}" not in self.shared)
 
 
@@ -177,24 +195,35 @@ class Spec:
             )
         for name in (*self.pooling.shared, *self.pooling.independent):
             self._refuse_pooling(name)
-        for name in (*self.pooling.by_venue, *self.pooling.by_kind):
-            self._refuse_offset(name)
+        for level in APART:
+            for name in getattr(self.pooling, f"by_{level}"):
+                self._refuse_offset(level, name)
 
-    def _refuse_offset(self, name: str) -> None:
-        by_contract = (*self.law.parameters, "volatility", "noise")
-        if name not in by_contract:
-            raise ValueError(
-                f"pooling.by_venue or by_kind names {name!r}; venues and kinds can differ in what "
-                f"contracts have each by themselves: {', '.join(by_contract)}; carry has levels of "
-                "its own, pooling.venues and pooling.kinds"
+    def _refuse_offset(self, level: str, name: str) -> None:
+        alone = (*self.law.parameters, "volatility", "noise")
+        if name in alone:
+            return
+        quantity = self.equilibrium.quantity
+        if name == quantity:
+            why = (
+                f"{quantity} has levels of its own: pooling.venues, pooling.kinds and "
+                "pooling.contracts"
             )
+        elif name in _TOGETHER:
+            why = f"{_TOGETHER[name]}; no {level} has one to itself"
+        else:
+            why = f"this model gives no contract a {name} of its own"
+        raise ValueError(
+            f"pooling.by_{level} names {name!r}, but {why}. {level.capitalize()}s can differ in "
+            f"what a contract has by itself: {', '.join(alone)}"
+        )
 
     def _refuse_pooling(self, name: str) -> None:
         by_underlying = [*self.law.parameters, *self.equilibrium.parameters, "volatility"]
         by_underlying += ["noise", "correlation"]
         by_underlying += [f"{self.equilibrium.quantity}_{level}" for level in self.pooling.levels]
-        by_underlying += [f"{name}_venue" for name in self.pooling.by_venue]
-        by_underlying += [f"{name}_kind" for name in self.pooling.by_kind]
+        for level in APART:
+            by_underlying += [f"{name}_{level}" for name in getattr(self.pooling, f"by_{level}")]
         if self.regimes.is_stochastic:
             by_underlying += ["volatility_spread"]
         elif self.regimes.count > 1:

@@ -1,6 +1,6 @@
 """A model's equations, for reading in a terminal."""
 
-from bayesbasis.model.spec import Drivers, Spec
+from bayesbasis.model.spec import APART, Drivers, Spec
 
 
 def equations(spec: Spec) -> list[tuple[str, tuple[str, ...]]]:
@@ -90,7 +90,7 @@ def _pooling(spec: Spec) -> tuple[str, ...]:
     lines = [f"{quantity}: {' around '.join(levels)}"]
     lines += [f"{name}: one for all underlyings" for name in pooling.shared]
     lines += [f"{name}: each underlying its own" for name in pooling.independent]
-    for level in ("venue", "kind"):
+    for level in APART:
         names = [name for of, name in pooling.offsets if of == level]
         lines += [f"{', '.join(names)}: of a {level}, beside its underlying's"] if names else []
     return tuple(lines)

@@ -14,6 +14,7 @@ import bayesbasis as bb
 from bayesbasis.evaluate.sbc import Effort, quoted, ranks_of, replication, small_market
 from bayesbasis.inference.prior import prior_draws
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.process.regimes import Regimes
 
 MARKETS, RANKED, OUTSIDE = 2, 39, 4
 SMALL, LARGE = Effort(quarters=3, share=0.4), Effort(quarters=6, share=0.5)
@@ -75,3 +76,30 @@ def test_two_venues_of_one_underlying_are_told_apart():
         assert abs(found.mean() - gap) < 3.0 * found.std()
     found = fit["posterior"]["volatility_venue"].diff("venue").values
     assert found.mean() > 5.0 * found.std()
+
+
+@pytest.mark.slow
+def test_contracts_of_one_curve_are_told_apart():
+    """Volatilities and noises of contracts lie where the intervals of a fit say they do."""
+    prices, _ = bb.simulate_market(seed=1, underlyings=["BTC"], quarters=6)
+    panel, _ = bb.make_panel(prices)
+    spec = Spec(regimes=Regimes(2), pooling=Pooling(by_contract=("volatility", "noise")))
+    prior = prior_draws(spec, panel, draws=1, seed=3)
+    rng = np.random.default_rng(5)
+    truth = {
+        "volatility_contract": rng.normal(0.0, 0.4, panel.sizes["contract"]),
+        "noise_contract": rng.normal(0.0, 0.8, panel.sizes["contract"]),
+    }
+    prior = prior.assign({name: prior[name].copy(data=[[own]]) for name, own in truth.items()})
+    drawn, _ = quoted(spec, panel, prior, np.random.default_rng(4))
+    fit = bb.fit(spec, drawn, draws=300, tune=400, chains=2, seed=1, progress=False)
+    assert int(fit["sample_stats"]["diverging"].sum()) <= 6
+    for name, own in truth.items():
+        found = fit["posterior"][name].stack(sample=("chain", "draw")).values
+        z = (found.mean(-1) - own) / found.std(-1)
+        print(f"{name}: {found.mean(-1).round(2)} ± {found.std(-1).round(2)}, truth {own.round(2)}")
+        assert np.abs(z).max() < 3.0
+        spread = fit["posterior"][name.replace("_contract", "_between_contracts")].values
+        print(f"spread {np.median(spread):.2f}, truth {own.std():.2f}")
+    found = fit["posterior"]["volatility_contract"].mean(["chain", "draw"]).values
+    assert np.corrcoef(found, truth["volatility_contract"])[0, 1] > 0.8

@@ -14,6 +14,7 @@ from bayesbasis.inference.states import pointwise
 from bayesbasis.model.cards import read_card, write_card
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Pooling
+from bayesbasis.model.spot import Spot
 from bayesbasis.model.volatility import pooled_volatility
 from bayesbasis.process.regimes import Regimes
 
@@ -21,14 +22,17 @@ ORIGIN = "2022-06-01"
 APART = ("half_life", "anchor", "volatility_exponent", "volatility", "noise")
 
 
-@pytest.fixture(scope="module", params=["regimes", "speeds", "stochastic"])
+@pytest.fixture(scope="module", params=["regimes", "speeds", "stochastic", "spot"])
 def card(request, spec):
     regimes = {
         "regimes": Regimes(2),
         "speeds": Regimes(2, speed="own"),
         "stochastic": Regimes(4, volatility="stochastic"),
+        "spot": Regimes(2),
     }[request.param]
-    return replace(spec, regimes=regimes, pooling=Pooling(venues=False, by_venue=APART))
+    spot = Spot() if request.param == "spot" else None
+    pooling = Pooling(venues=False, by_venue=APART)
+    return replace(spec, regimes=regimes, spot=spot, pooling=pooling)
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +92,12 @@ def test_what_venues_add_is_what_underlyings_would_be(fit, same, split):
     spec, known = read_card(fit.attrs["card"]), fit["constant_data"].to_dataset()
     plain = read_card(same.attrs["card"])
     both = (
-        pointwise(own, lay_out(own, known), tree["posterior"].to_dataset())["basis"]
+        pointwise(own, lay_out(own, known), tree["posterior"].to_dataset())
         for own, tree in ((spec, fit), (plain, same))
     )
-    np.testing.assert_allclose(*both, rtol=1e-8, atol=1e-9)
+    scores = [own.to_dataarray() for own in both]
+    assert ("spot" in scores[0]["variable"]) == (spec.spot is not None)
+    np.testing.assert_allclose(*scores, rtol=1e-8, atol=1e-9)
 
 
 def test_one_shock_moves_a_venue_of_twice_the_volatility_twice_as_far(fabricate, spec, one):

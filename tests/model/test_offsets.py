@@ -1,4 +1,4 @@
-"""Facts about parameters that differ between venues and between kinds of contract."""
+"""Facts about parameters that differ between venues, kinds of contract and contracts."""
 
 from dataclasses import replace
 
@@ -20,6 +20,7 @@ from bayesbasis.model.hierarchy import dims, filter_inputs, parameters, raw_vari
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.priors import LogitNormal, Priors
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.model.spot import Spot
 from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.laws import LAWS, Anchored
 from bayesbasis.process.quadrature import Steps
@@ -29,6 +30,10 @@ YEAR = np.timedelta64(365, "D")
 APART = ("half_life", "anchor", "volatility_exponent", "volatility", "noise")
 PLAIN = Spec(pooling=Pooling(venues=False))
 SPEC = Spec(pooling=Pooling(venues=False, by_venue=APART, by_kind=("volatility", "noise")))
+BESIDE_SPOT = Spec(
+    spot=Spot(), pooling=Pooling(by_venue=("volatility",), by_contract=("anchor", "noise"))
+)
+ALONE = Spec(pooling=Pooling(by_venue=("noise",), by_contract=("half_life", "volatility", "noise")))
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +77,25 @@ def test_offsets_have_a_spread_that_is_learned_unless_they_are_independent(panel
 
 def test_a_cell_is_one_underlying_venue_and_kind(panel):
     layout = lay_out(SPEC, panel)
-    levels = layout.cells._fields
+    levels = layout.cells._fields[:3]
+    assert not layout.cells.contract.any()
     names = list(zip(*(panel[level].values.astype(str) for level in levels), strict=True))
     cells = [
         tuple(layout.coords[level][row] for level, row in zip(levels, own, strict=True))
-        for own in np.array(layout.cells).T
+        for own in np.array(layout.cells[:3]).T
     ]
     assert len(cells) == len(set(names)) == 7
     assert [cells[c] for c in layout.contract_cell] == names
     assert layout.cell_quotes.sum() == panel.sizes["obs"]
     plain = lay_out(Spec(), panel)
     np.testing.assert_array_equal(plain.contract_cell, plain.contract_underlying)
+    alone = lay_out(ALONE, panel)
+    np.testing.assert_array_equal(
+        alone.cells.contract[alone.contract_cell], np.arange(panel.sizes["contract"])
+    )
+    np.testing.assert_array_equal(
+        alone.cells.venue[alone.contract_cell], panel["venue"].values == "west"
+    )
 
 
 def density_by_hand(spec, panel, prior):
@@ -98,7 +111,12 @@ def density_by_hand(spec, panel, prior):
         u, shock, root = layout.event_underlying[t], [], []
         for i in range(start, stop):
             j, h = layout.contract[i], schedule.previous[i]
-            own = _of_contract(spec, natural, u, layout.contract_venue[j], layout.contract_kind[j])
+            place = {
+                "venue": layout.contract_venue[j],
+                "kind": layout.contract_kind[j],
+                "contract": j,
+            }
+            own = _of_contract(spec, natural, u, place)
             noise, left = own["volatility"] ** 2 * own["noise"] / 365.0, layout.tau[i]
             elapsed = SETTLED if h < unseen else (time[i] - time[h]) / YEAR
             steps = Steps.between(np.array([left + elapsed]), np.array([left]))
@@ -125,14 +143,14 @@ def density_by_hand(spec, panel, prior):
     return total
 
 
-def _of_contract(spec, natural, u, venue, kind):
+def _of_contract(spec, natural, u, place):
     """Parameters of one contract; its volatility is that of the calmest regime, per root year."""
     own = {}
     for name in (*spec.law.parameters, "volatility", "noise"):
         prior, value = getattr(spec.priors, name), natural[name][u]
         free = prior.free(value[0] if name == "volatility" else value, np)
-        free += natural[f"{name}_venue"][venue] if f"{name}_venue" in natural else 0.0
-        free += natural[f"{name}_kind"][kind] if f"{name}_kind" in natural else 0.0
+        for level, row in place.items():
+            free += natural[f"{name}_{level}"][row] if f"{name}_{level}" in natural else 0.0
         own[name] = prior.natural(free, np)
     return own | {"volatility": own["volatility"] * 1e-4 * 365.0**0.5}
 
@@ -149,8 +167,9 @@ def _of_contract(spec, natural, u, venue, kind):
             # A bounded volatility: an offset on its free scale is no factor of it.
             priors=Priors(volatility=LogitNormal(10.0, 1.0, 1.0, 40.0)),
         ),
+        ALONE,
     ],
-    ids=["anchored", "three regimes, bounded"],
+    ids=["anchored", "three regimes, bounded", "contracts"],
 )
 def test_densities_are_those_of_contracts_with_parameters_of_their_own(panel, spec):
     """An independent filter, in each contract's own units, with SciPy's Student-t."""
@@ -159,16 +178,19 @@ def test_densities_are_those_of_contracts_with_parameters_of_their_own(panel, sp
     np.testing.assert_allclose(found, density_by_hand(spec, panel, prior), rtol=1e-7, atol=1e-8)
 
 
-def test_the_graph_scores_what_the_draws_score(panel):
-    target, (layout, raw, _) = log_posterior(SPEC, panel), drawn(SPEC, panel, (1, 1))
+@pytest.mark.parametrize("spec", [SPEC, ALONE, BESIDE_SPOT], ids=["venues", "contracts", "spot"])
+def test_the_graph_scores_what_the_draws_score(panel, spec):
+    target, (layout, raw, _) = log_posterior(spec, panel), drawn(spec, panel, (1, 1))
     flat = np.concatenate([raw[name].ravel() for name in target.shapes])
-    total = pointwise(SPEC, layout, named_draws(SPEC, layout, raw))["basis"].sum()
+    density = pointwise(spec, layout, named_draws(spec, layout, raw))
+    total = sum(own.sum() for own in density.data_vars.values())
     normal = -0.5 * (flat @ flat + len(flat) * np.log(2.0 * np.pi))
     np.testing.assert_allclose(target(flat)[0] - normal, total, rtol=1e-9)
 
 
-def test_the_gradient_reaches_every_offset(panel):
-    target = log_posterior(SPEC, panel)
+@pytest.mark.parametrize("spec", [SPEC, ALONE, BESIDE_SPOT], ids=["venues", "contracts", "spot"])
+def test_the_gradient_reaches_every_offset(panel, spec):
+    target = log_posterior(spec, panel)
     flat = 0.4 * np.random.default_rng(1).standard_normal(target.size)
     _, gradient = target(flat)
     slopes = [
@@ -200,11 +222,19 @@ def test_offsets_of_nothing_leave_the_posterior_as_it_is(panel):
 
 
 def test_a_card_holds_the_levels_and_refuses_what_a_curve_has_together():
-    assert read_card(write_card(SPEC)) == SPEC
+    for spec in (SPEC, ALONE):
+        assert read_card(write_card(spec)) == spec
     text = '[pooling]\nby_venue = ["volatility"]\nindependent = ["volatility_venue"]'
     assert read_card(text).pooling.offsets == (("venue", "volatility"),)
-    for name in ("correlation", "carry", "slack"):
-        with pytest.raises(ValueError, match=f"names '{name}'.*half_life, anchor.*pooling.venues"):
+    for name, why in {
+        "correlation": "of the shock that moves an underlying's whole curve.*no kind has one",
+        "tail": "of the shock that moves",
+        "stay": "of the chain of regimes that an underlying's whole curve is in",
+        "carry": "carry has levels of its own: pooling.venues",
+        "slack": "this model gives no contract a slack",
+    }.items():
+        refusal = f"by_kind names '{name}', but .*{why}.*by itself: half_life, anchor"
+        with pytest.raises(ValueError, match=refusal):
             Spec(law=Anchored(), pooling=Pooling(by_kind=(name,)))
     with pytest.raises(ValueError, match="'noise_venue', which no underlying has of its own"):
         Spec(pooling=Pooling(by_kind=("noise",), independent=("noise_venue",)))
