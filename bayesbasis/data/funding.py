@@ -149,7 +149,8 @@ def make_funding(
         Dims ``obs`` (by contract, then time) and ``contract`` (by underlying, venue, name). On
         ``obs``: ``time``, ``scheduled``, ``contract_index``, ``funding_rate`` (raw, of one
         interval), ``interval`` (hours), ``rate_hour``, ``apr_simple``, ``apr_compounded``,
-        ``premium_lower`` and ``premium_upper`` (per 8 hours). On ``contract``: labels and the
+        ``premium_lower`` and ``premium_upper`` (per 8 hours), and every other numeric column, as a
+        covariate. On ``contract``: labels and the
         conventions at its last settlement.
     audit : pandas.DataFrame
         Like that of `make_panel`: rows dropped, and gaps, changes of interval, shifted clocks,
@@ -158,7 +159,8 @@ def make_funding(
     Raises
     ------
     PriceError
-        When the table breaks its schema or nothing is left.
+        When the table breaks its schema, names a covariate like a variable of the history, or
+        nothing is left.
     ExchangeError
         When a venue's conventions are not known.
 
@@ -172,6 +174,7 @@ def make_funding(
     (0.1095, 8.0)
     """
     frame = _ordered(read_funding(funding, timezone=timezone))
+    names = _covariates(frame)
     rows_in, records = len(frame), list[Record]()
     for step in (drop_missing, drop_duplicates):
         frame, touched = step(frame)
@@ -188,7 +191,7 @@ def make_funding(
     audit = pd.DataFrame(records, columns=list(Record._fields))
     audit["first_time"] = pd.to_datetime(audit["first_time"], utc=True).dt.as_unit("ns")
     audit.attrs = {"rows_in": rows_in, "rows_out": len(frame)}
-    return _dataset(frame, rules), audit
+    return _dataset(frame, rules, names), audit
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -203,6 +206,18 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(
         ["underlying", "venue", "contract", "time"], kind="stable", ignore_index=True
     )
+
+
+def _covariates(frame: pd.DataFrame) -> list[str]:
+    """Name the numeric columns beyond the schema."""
+    others = frame.drop(columns=[*FUNDING_COLUMNS, *_OPTIONAL], errors="ignore")
+    names = list(map(str, others.select_dtypes(["number", "bool"])))
+    taken = [name for name in names if name in _ATTRS]
+    if taken:
+        raise PriceError(
+            f"the column {taken[0]!r} has the name of a variable of the history; rename it"
+        )
+    return names
 
 
 def _known(exchanges: Mapping[str, Exchange] | Iterable[Exchange]) -> dict[str, Exchange]:
@@ -242,7 +257,9 @@ def _with_premium(
 
 
 def _dataset(
-    frame: pd.DataFrame, rules: Mapping[tuple[str, FundingRule], np.ndarray]
+    frame: pd.DataFrame,
+    rules: Mapping[tuple[str, FundingRule], np.ndarray],
+    covariates: Iterable[str],
 ) -> xr.Dataset:
     rate, hours = frame["funding_rate"].to_numpy(), frame["interval"].to_numpy()
     per_year = HOURS_PER_YEAR / hours
@@ -256,6 +273,7 @@ def _dataset(
         "premium_lower": frame["premium_lower"].to_numpy(),
         "premium_upper": frame["premium_upper"].to_numpy(),
         **{name: frame[name].to_numpy() for name in _OPTIONAL if name in frame},
+        **{name: frame[name].to_numpy(dtype=float) for name in covariates},
     }
     first = frame.drop_duplicates("contract")
     last = frame.drop_duplicates("contract", keep="last")
@@ -286,5 +304,6 @@ def _dataset(
         },
     )
     for name, variable in history.variables.items():
-        variable.attrs.update(_ATTRS[str(name)])
+        covariate = {"units": "as given", "long_name": f"covariate {name}"}
+        variable.attrs.update(_ATTRS.get(str(name), covariate))
     return history

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.data.panel import instant, known_at
+from bayesbasis.model.covariates import standardised
 from bayesbasis.model.funding_cards import read_funding_card
 from bayesbasis.model.funding_layout import (
     BASIS_POINTS,
@@ -20,7 +21,7 @@ from bayesbasis.model.funding_layout import (
     eight_hour_rate,
     lay_out_funding,
 )
-from bayesbasis.model.funding_parameters import chains
+from bayesbasis.model.funding_parameters import chains, driven, shifts
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import Chains, track
 from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
@@ -99,7 +100,9 @@ def forecast_funding(
         posterior = _thin(posterior, draws)
     natural = _natural(posterior, known)
     rng = np.random.default_rng(seed)
-    layout = lay_out_funding(known, spec.shared_by)
+    fitted = fit["constant_data"].to_dataset()
+    layout = lay_out_funding(spec, known, fitted)
+    drive = driven(natural, _last_covariates(known, fitted, spec.covariates))
     due = {k: _due(known, k, start, start + length) for k in live}
     if not any(len(times) for times, _ in due.values()):
         raise ValueError(f"no contract settles within {horizon} of {start:.19}; look further ahead")
@@ -112,7 +115,7 @@ def forecast_funding(
         if members:
             own = [live[i] for i in members]
             simulated = _simulate(
-                spec, layout, known, own, [due[k] for k in own], last, natural, rng
+                spec, known, own, [due[k] for k in own], last, natural, drive, rng
             )
             for i, (premium, funding) in zip(members, simulated, strict=True):
                 arrays["premium"][:, i, : premium.shape[1]] = premium
@@ -193,6 +196,9 @@ def filter_chains(
     """What the filter takes, draw by draw."""
     where = layout.cell_contract, layout.cell_hours, layout.cell_clamp
     inputs = chains(spec, natural, *where, layout.gap_days, np)
+    inputs["shift"] = shifts(
+        natural, inputs["memory"], layout.settlements.cell, layout.before, layout.covariates
+    )
     return [
         Chains(*(np.ascontiguousarray(inputs[name][d]) for name in Chains._fields))
         for d in range(len(natural["level"]))
@@ -229,12 +235,12 @@ def _due(
 
 def _simulate(
     spec: FundingSpec,
-    layout: FundingLayout,
     known: xr.Dataset,
     members: list[int],
     due: list[tuple[Array, Array]],
     last: _Last,
     natural: dict[str, Array],
+    drive: Array,
     rng: Generator,
 ) -> list[tuple[Array, Array]]:
     """Premium and funding of each member, shape (draw, step), as fractions."""
@@ -260,11 +266,12 @@ def _simulate(
         wanted[row, column] = True
     rates = eight_hour_rate(known) * BASIS_POINTS
     before = [rates[known["contract_index"].values == k][-1] for k in members]
+    pulled = (1.0 - inputs["memory"]) * drive[..., members]
     premium, funding = simulate_premia(
         states[rows],
         wanted,
         np.array(before),
-        inputs["location"],
+        inputs["location"] + pulled[..., None],
         inputs["scale"],
         inputs["memory"],
         replace(rules, clamp=rules.clamp + inputs["widening"]),
@@ -276,6 +283,13 @@ def _simulate(
         (premium[row, :, i].T / BASIS_POINTS, funding[row, :, i].T * share[i])
         for i, row in enumerate(at)
     ]
+
+
+def _last_covariates(known: xr.Dataset, fitted: xr.Dataset, names: tuple[str, ...]) -> Array:
+    """Covariates at the last settlement of every contract, standardised; they stay there."""
+    values = np.zeros((known.sizes["contract"], len(names)))
+    values[known["contract_index"].values] = standardised(known, fitted, names)
+    return values
 
 
 def _rules(known: xr.Dataset, members: list[int], hours: Array) -> Rules:

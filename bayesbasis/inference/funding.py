@@ -42,6 +42,7 @@ _UNITS = {
     "volatility_ratio": ("1", "volatility of the wild regime over the calm one"),
     "stay": ("day", "expected stay in a regime"),
     "noise": ("bp", "scale of a contract's own premium, per 8 hours"),
+    "coefficient": ("bp", "resting premium per standard deviation of the covariate"),
     "memory": ("day", "half-life of the last funding in the next premium"),
     "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
 }
@@ -168,7 +169,7 @@ def funding_posterior(spec: FundingSpec, history: xr.Dataset) -> LogPosterior:
         From `make_funding`.
     """
     compiled = _compile(spec, _Example(history))
-    arrays = funding_arrays(lay_out_funding(history, spec.shared_by))
+    arrays = funding_arrays(lay_out_funding(spec, history))
     coords = funding_coords(spec, history)
     sizes = {name: np.asarray(len(labels)) for name, labels in coords.items()}
     shapes = funding_shapes(spec, history)

@@ -82,6 +82,7 @@ def write_funding_card(spec: FundingSpec) -> str:
         document["summary"] = spec.summary
     for name in ("levels", "drifts", "swings", "regimes", "shared_by"):
         document[name] = getattr(spec, name)
+    document["covariates"] = list(spec.covariates)
     priors = tomlkit.table()
     for field in fields(spec.priors):
         prior: Any = getattr(spec.priors, field.name)

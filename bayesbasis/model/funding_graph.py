@@ -20,12 +20,13 @@ from bayesbasis.model.funding_parameters import (
     funding_parameters,
     funding_raw,
     own_names,
+    shifts,
 )
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.sweep_op import SweepOp, address_of, compiled, plain, version_of
 from bayesbasis.process.censored import Chains, Settlements, settlement_sweep
 
-_RANKS = {"location": 2, "scale": 2, "memory": 1, "widening": 1, "slow": 3, "inner": 3, "start": 1}
+_RANKS = {"location": 2, "scale": 2, "shift": 1, "widening": 1, "slow": 3, "inner": 3, "start": 1}
 
 
 class FundingLogLikelihood(SweepOp):
@@ -76,21 +77,21 @@ def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]
 
     @numba_basic.numba_njit
     def funding_log_likelihood(*inputs):  # type: ignore[no-untyped-def]
-        (start, stop, gap, cell, lower, upper, lower_side, upper_side, before,
-         location, scale, memory, widening, slow, inner, begin) = inputs  # fmt: skip
+        (start, stop, gap, cell, lower, upper, lower_side, upper_side,
+         location, scale, shift, widening, slow, inner, begin) = inputs  # fmt: skip
         function = _call_cached_ptr(address, kernels, name)
         value, g = function(
             Settlements(
                 plain(start), plain(stop), plain(gap), plain(cell), plain(lower),
-                plain(upper), plain(lower_side), plain(upper_side), plain(before),
+                plain(upper), plain(lower_side), plain(upper_side),
             ),
             Chains(
-                plain(location), plain(scale), plain(memory), plain(widening), plain(slow),
+                plain(location), plain(scale), plain(shift), plain(widening), plain(slow),
                 plain(inner), plain(begin),
             ),
         )  # fmt: skip
         return (
-            np.asarray(value), g.location, g.scale, g.memory, g.widening, g.slow, g.inner, g.start,
+            np.asarray(value), g.location, g.scale, g.shift, g.widening, g.slow, g.inner, g.start,
         )  # fmt: skip
 
     return funding_log_likelihood, version_of(__name__)
@@ -112,9 +113,9 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
     Returns
     -------
     pymc.Model
-        With named dims ``contract``, ``regime`` and ``own``.
+        With named dims ``contract``, ``regime``, ``own`` and ``covariate``.
     """
-    layout = lay_out_funding(history, spec.shared_by)
+    layout = lay_out_funding(spec, history)
     with pm.Model(coords=funding_coords(spec, history)) as model:
         data = {name: pm.Data(name, value) for name, value in funding_arrays(layout).items()}
         raw = {
@@ -126,6 +127,8 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
         names = ("cell_contract", "cell_hours", "cell_clamp", "gap_days")
         where = tuple(data[name] for name in names)
         inputs = chains(spec, natural, where[0], where[1], where[2], where[3], pt)
+        known = tuple(data[name] for name in ("cell", "before", "covariates"))
+        inputs |= {"shift": shifts(natural, inputs["memory"], *known)}
         value, *_ = FundingLogLikelihood()(
             *(data[name] for name in Settlements._fields), *(inputs[x] for x in Chains._fields)
         )
@@ -139,6 +142,7 @@ def funding_coords(spec: FundingSpec, history: xr.Dataset) -> dict[str, list[Any
         "contract": history["contract"].values.tolist(),
         "regime": list(range(1, spec.regimes + 1)),
         "own": list(own_names(spec)[1:]),
+        "covariate": list(spec.covariates),
     }
 
 
@@ -149,4 +153,6 @@ def funding_arrays(layout: FundingLayout) -> dict[str, NDArray[Any]]:
         "cell_hours": layout.cell_hours,
         "cell_clamp": layout.cell_clamp,
         "gap_days": layout.gap_days,
+        "before": layout.before,
+        "covariates": layout.covariates,
     }

@@ -8,6 +8,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.data.funding_rules import BASE_HOURS
+from bayesbasis.model.covariates import standardised
+from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import Settlements
 
 Array = NDArray[Any]
@@ -35,6 +37,10 @@ class FundingLayout:
         Its settlement interval.
     cell_clamp : ndarray, shape (cell,)
         Half-width of its dead zone by the rule, bp per 8 hours.
+    before : ndarray, shape (obs,)
+        Rate of the contract's last settlement, bp per 8 hours.
+    covariates : ndarray, shape (obs, covariate)
+        In standard deviations from the mean of the fitted history.
     order : ndarray of int, shape (obs,)
         Settlement of the history behind each of the filter's.
     underlyings : list of str
@@ -48,12 +54,16 @@ class FundingLayout:
     cell_contract: Array
     cell_hours: Array
     cell_clamp: Array
+    before: Array
+    covariates: Array
     order: Array
     underlyings: list[str]
     contract_underlying: Array
 
 
-def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> FundingLayout:
+def lay_out_funding(
+    spec: FundingSpec, history: xr.Dataset, fitted: xr.Dataset | None = None
+) -> FundingLayout:
     """Gather settlements into events: one for each underlying and end of an interval.
 
     A venue that pays a rate one interval late is placed at the interval it was measured in, so
@@ -61,13 +71,22 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
 
     Parameters
     ----------
+    spec : FundingSpec
+        Whose chains they are, and which columns are covariates.
     history : xarray.Dataset
         From `make_funding`.
+    fitted : xarray.Dataset, optional
+        The history of the fit, whose means and deviations count; `history` by default.
+
+    Raises
+    ------
+    ValueError
+        If a covariate is not there, has no value at some settlements, or never changes.
     """
     contract = history["contract_index"].values
     hours = history["interval"].values
     underlyings, contract_underlying = np.unique(
-        history[shared_by].values.astype(str), return_inverse=True
+        history[spec.shared_by].values.astype(str), return_inverse=True
     )
     measured = measured_at(history)
     underlying = contract_underlying[contract]
@@ -87,8 +106,8 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
         upper=history["premium_upper"].values[order] * BASIS_POINTS,
         lower_side=lower_side[order],
         upper_side=upper_side[order],
-        before=_before(history)[order] * BASIS_POINTS,
     )
+    covariates = standardised(history, history if fitted is None else fitted, spec.covariates)
     return FundingLayout(
         settlements,
         gap_days,
@@ -97,6 +116,8 @@ def lay_out_funding(history: xr.Dataset, shared_by: str = "underlying") -> Fundi
         pairs[0].astype(np.int64),
         pairs[1],
         history["clamp"].values[pairs[0].astype(np.int64)] * BASIS_POINTS,
+        _before(history)[order] * BASIS_POINTS,
+        covariates[order],
         order,
         underlyings.tolist(),
         contract_underlying,

@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from bayesbasis.data.exchanges import load_exchange
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.model.funding_layout import BASIS_POINTS
-from bayesbasis.model.funding_parameters import chains, own_names
+from bayesbasis.model.funding_parameters import chains, driven, own_names
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
+
+Array = NDArray[Any]
 
 FUNDING_TRUTH: Mapping[str, Any] = {
     "centre": 1.0,
@@ -29,8 +33,11 @@ FUNDING_TRUTH: Mapping[str, Any] = {
     "stay": (14.0, 6.0),
     "noise": 1.2,
     "memory": 0.2,
+    "coefficient": 2.0,
 }
 """Parameters of the simulated market, in the units of `FundingPriors`."""
+
+_COVARIATE_HALF_LIFE = 10.0  # days
 
 
 def simulate_funding(
@@ -54,7 +61,8 @@ def simulate_funding(
     venues, underlyings : sequence of str
         A perpetual of every underlying on every venue, by the conventions of the package.
     spec : FundingSpec
-        Rungs, regimes and whose chains they are.
+        Rungs, regimes, whose chains they are, and covariates: each is simulated, one path for all
+        venues of an underlying, mean zero and variance one over its length.
     truth : mapping
         Parameters, like `FUNDING_TRUTH`; a contract's own may be given for all at once or, as a
         sequence, underlying by underlying and venue by venue.
@@ -64,7 +72,8 @@ def simulate_funding(
     Returns
     -------
     pandas.DataFrame
-        What `read_funding` returns, with the latent ``premium`` (per 8 hours) beside it.
+        What `read_funding` returns, with the latent ``premium`` (per 8 hours) and the covariates
+        beside it.
 
     Examples
     --------
@@ -77,6 +86,9 @@ def simulate_funding(
     begin = begin.tz_localize("UTC") if begin.tzinfo is None else begin.tz_convert("UTC")
     labels = [(underlying, venue) for underlying in underlyings for venue in venues]
     natural = {name: np.asarray(value, float)[None] for name, value in truth.items()}
+    drives = truth["coefficient"] if spec.covariates else ()
+    natural["coefficient"] = np.broadcast_to(np.asarray(drives, float), len(spec.covariates))[None]
+    paths = _covariate_paths(spec, underlyings, days, seed)
     for name in own_names(spec):
         own = np.broadcast_to(np.asarray(truth[name], float), len(labels))
         natural[name] = own[None]
@@ -98,6 +110,8 @@ def simulate_funding(
             rng,
         )
         held = [rules[i] for i in members]
+        covariates = paths[labels[members[0]][0]][grid.astype(int)]
+        pulled = (1.0 - inputs["memory"][0]) * driven(natural, covariates)[0][:, None]
         interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
         premium, funding = simulate_premia(
             state,
@@ -113,6 +127,7 @@ def simulate_funding(
                 np.array([rule.rule == "plain" for rule in held]),
             ),
             rng,
+            pulled,
         )
         for column, i in enumerate(members):
             paid = grid[due[:, column]] + held[column].lag_intervals * hours[i]
@@ -131,6 +146,22 @@ def simulate_funding(
                         ]
                         / BASIS_POINTS,
                     }
+                    | dict(zip(spec.covariates, covariates[due[:, column]].T, strict=True))
                 )
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def _covariate_paths(
+    spec: FundingSpec, underlyings: Sequence[str], days: float, seed: int
+) -> dict[str, Array]:
+    """Covariates of every underlying by the hour, shape (hour, covariate); none share a path."""
+    rng = np.random.default_rng([seed, len(spec.covariates)])
+    hours = round(days * 24) + 1
+    stays = 2.0 ** (-1.0 / (24.0 * _COVARIATE_HALF_LIFE))
+    paths = {}
+    for underlying in underlyings:
+        shocks = rng.standard_normal((hours, len(spec.covariates)))
+        path = lfilter([1.0], [1.0, -stays], shocks, axis=0)
+        paths[underlying] = (path - path.mean(0)) / path.std(0)
+    return paths

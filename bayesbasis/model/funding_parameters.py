@@ -29,6 +29,8 @@ def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
         names |= {"fast_share": ()}
     if spec.regimes > 1:
         names |= {"volatility_ratio": (), "stay": ("regime",)}
+    if spec.covariates:
+        names |= {"coefficient": ("covariate",)}
     return names
 
 
@@ -113,7 +115,7 @@ def chains(
     gap_days: Any,
     xp: Any,
 ) -> dict[str, Any]:
-    """What the filter takes, by the fields of `Chains`, for every draw.
+    """What the filter takes, by the fields of `Chains`, for every draw; `shifts` has the rest.
 
     Parameters
     ----------
@@ -157,6 +159,37 @@ def chains(
         "inner": inner.reshape((*inner.shape[:-4], places, places)),
         "start": start.reshape((*start.shape[:-2], spec.states)),
     }
+
+
+def shifts(natural: Mapping[str, Any], memory: Any, cell: Any, before: Any, covariates: Any) -> Any:
+    r"""What is known of each premium beforehand, bp per 8 hours, shape (..., obs).
+
+    .. math:: \varphi f_- + (1 - \varphi)\, \beta^\top x
+
+    Memory decays to the resting premium, which covariates move by ``β`` a standard deviation.
+
+    Parameters
+    ----------
+    natural : mapping
+        From `funding_parameters`.
+    memory : array, shape (..., cell)
+        Share of the last funding that stays, from `chains`.
+    cell : array, shape (obs,)
+        Which row of the filter's parameters holds.
+    before : array, shape (obs,)
+        Last funding, bp per 8 hours.
+    covariates : array, shape (obs, covariate)
+        Standardised.
+    """
+    stays = memory[..., cell]
+    return stays * before + (1.0 - stays) * driven(natural, covariates)
+
+
+def driven(natural: Mapping[str, Any], covariates: Any) -> Any:
+    """What covariates, shape (row, covariate), add to resting premia, shape (..., row), bp."""
+    if "coefficient" not in natural:
+        return covariates.sum(-1)  # of none
+    return (natural["coefficient"][..., None, :] * covariates).sum(-1)
 
 
 def _slow_moves(spec: FundingSpec, natural: Mapping[str, Any], gap_days: Any, xp: Any) -> Any:

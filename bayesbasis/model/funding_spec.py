@@ -45,6 +45,8 @@ class FundingPriors:
         Scale of what is in no chain, in the calm regime, bp.
     memory : Prior
         Half-life of a contract's last funding in its next premium, days.
+    coefficient : Prior
+        What one standard deviation of a covariate moves the resting premium by, bp.
     centre_between : Prior
         Spread of ``centre`` between contracts, bp.
     between : Prior
@@ -65,6 +67,7 @@ class FundingPriors:
     stay: Prior = LogNormal(10.0, 3.0)  # noqa: RUF009
     noise: Prior = LogNormal(2.0, 2.0)  # noqa: RUF009
     memory: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
+    coefficient: Prior = Normal(0.0, 2.0)  # noqa: RUF009
     centre_between: Prior = LogNormal(3.0, 1.5)  # noqa: RUF009
     between: Prior = LogNormal(0.4, 1.5)  # noqa: RUF009
 
@@ -86,6 +89,8 @@ class FundingSpec:
     shared_by : {"contract", "underlying"}
         Whose chains they are: each contract's own, of the same law, or one set for all venues that
         quote an underlying, whose premia then move together.
+    covariates : tuple of str
+        Columns of the history that the resting premium follows, such as ``("dated_carry",)``.
     priors : FundingPriors
         In a trader's units.
     name : str
@@ -104,6 +109,7 @@ class FundingSpec:
     swings: int = 3
     regimes: int = 2
     shared_by: Literal["contract", "underlying"] = "contract"
+    covariates: tuple[str, ...] = ()
     priors: FundingPriors = FundingPriors()
     name: str = field(default="funding", compare=False)
     summary: str = field(default="", compare=False)
@@ -119,6 +125,8 @@ class FundingSpec:
             raise ValueError(f"regimes is {self.regimes}; choose 1 or 2")
         if self.shared_by not in ("contract", "underlying"):
             raise ValueError(f"shared_by is {self.shared_by!r}; choose 'contract' or 'underlying'")
+        if len(set(self.covariates)) < len(self.covariates):
+            raise ValueError(f"covariates are {', '.join(self.covariates)}; name each once")
 
     @property
     def states(self) -> int:

@@ -3,9 +3,10 @@ r"""Filter of premia seen through the funding rule: value, states and gradient i
 The state is where two chains are at once: a slow level, and an inner chain of the fast premium and
 the regime of volatility, ``k = (i, j)``. Given it, the premium of a contract is
 
-.. math:: P = \mu_k + \varphi f_- + s_k\,\varepsilon, \qquad \varepsilon \sim t_4,
+.. math:: P = \mu_k + d + s_k\,\varepsilon, \qquad \varepsilon \sim t_4,
 
-with the last funding ``f_-`` of the contract. A rate outside the dead zone and the caps tells the
+with ``d`` what is known beforehand: the share of the last funding that stays, and what covariates
+add. A rate outside the dead zone and the caps tells the
 premium and has a density; any other tells an interval and has its probability. Both are algebraic
 for four degrees of freedom: with ``y = x/\sqrt{x^2 + 4}`` the distribution function is
 ``1/2 + (3/4)(y - y^3/3)``. The premium is thereby integrated in closed form, and the chain, which
@@ -44,8 +45,6 @@ class Settlements(NamedTuple):
         Least and greatest premium that pays the rate, bp per 8 hours.
     lower_side, upper_side : ndarray, shape (obs,)
         Which way each of the two moves when the dead zone widens: -1, 0 or 1.
-    before : ndarray, shape (obs,)
-        Rate of the contract's last settlement, bp per 8 hours.
     """
 
     event_start: Array
@@ -56,7 +55,6 @@ class Settlements(NamedTuple):
     upper: Array
     lower_side: Array
     upper_side: Array
-    before: Array
 
 
 class Chains(NamedTuple):
@@ -66,8 +64,8 @@ class Chains(NamedTuple):
     ----------
     location, scale : ndarray, shape (cell, state)
         Of the premium, bp per 8 hours.
-    memory : ndarray, shape (cell,)
-        Share of the last funding that stays.
+    shift : ndarray, shape (obs,)
+        What is known of each premium beforehand, whatever the state, bp per 8 hours.
     widening : ndarray, shape (cell,)
         How much wider than by the rule either half of the dead zone is, bp per 8 hours.
     slow, inner : ndarray, shape (gap, place, place)
@@ -78,7 +76,7 @@ class Chains(NamedTuple):
 
     location: Array
     scale: Array
-    memory: Array
+    shift: Array
     widening: Array
     slow: Array
     inner: Array
@@ -125,7 +123,7 @@ def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
 def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> None:
     """Multiply the likelihood of every state by that of one settlement; ``inverse`` is 1/scale."""
     c = s.cell[i]
-    shift, widening = p.memory[c] * s.before[i], p.widening[c]
+    shift, widening = p.shift[i], p.widening[c]
     low = s.lower[i] + s.lower_side[i] * widening - shift
     high = s.upper[i] + s.upper_side[i] * widening - shift
     location, precision = p.location[c], inverse[c]
@@ -190,7 +188,7 @@ def _score_slopes(
 ) -> None:
     """Add the slope of one settlement's log likelihood, weighted by state."""
     c = s.cell[i]
-    shift, widening = p.memory[c] * s.before[i], p.widening[c]
+    shift, widening = p.shift[i], p.widening[c]
     low = s.lower[i] + s.lower_side[i] * widening - shift
     high = s.upper[i] + s.upper_side[i] * widening - shift
     location, precision = p.location[c], inverse[c]
@@ -219,7 +217,7 @@ def _score_slopes(
             by_location[k] += below - above
             by_low -= below
             by_high += above
-    gradient.memory[c] -= (by_low + by_high) * s.before[i]
+    gradient.shift[i] = -(by_low + by_high)
     gradient.widening[c] += by_low * s.lower_side[i] + by_high * s.upper_side[i]
 
 
@@ -274,7 +272,7 @@ def settlement_sweep(s: Settlements, p: Chains) -> tuple[float, Chains]:
     gradient = Chains(
         np.zeros_like(p.location),
         np.zeros_like(p.scale),
-        np.zeros_like(p.memory),
+        np.zeros_like(p.shift),
         np.zeros_like(p.widening),
         np.zeros_like(p.slow),
         np.zeros_like(p.inner),

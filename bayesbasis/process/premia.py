@@ -101,6 +101,7 @@ def simulate_premia(
     memory: Array,
     rules: Rules,
     rng: Generator,
+    drive: Array | None = None,
 ) -> tuple[Array, Array]:
     """Simulate premia and funding of an underlying's contracts along its states.
 
@@ -119,6 +120,8 @@ def simulate_premia(
     rules : Rules
         Of the contracts.
     rng : Generator
+    drive : ndarray, shape (step, contract), optional
+        What is added to the location from step to step, bp per 8 hours.
 
     Returns
     -------
@@ -138,6 +141,8 @@ def simulate_premia(
         at = (row[:, None], own, states[step][:, None])
         shock = rng.standard_t(4.0, (draws, own.size))
         value = location[at] + memory[:, own] * last[:, own] + scale[at] * shock
+        if drive is not None:
+            value = value + drive[step, own]
         rule = Rules(rules.interest[own], rules.clamp[..., own], rules.cap[own], rules.plain[own])
         premium[step][:, own] = value
         last[:, own] = funding[step][:, own] = rule.funding(value)

@@ -161,6 +161,19 @@ def test_what_cannot_be_read_is_named(change, message):
         make_funding(history(every(8, 3)).assign(**change))
 
 
+def test_other_numbers_are_kept_as_covariates_in_the_order_of_settlements():
+    frame = history(every(8, 3)).assign(carry=[1, 2, 3], note="text").iloc[::-1]
+    made, _ = make_funding(frame)
+    assert made["carry"].values.tolist() == [1.0, 2.0, 3.0]
+    assert made["carry"].dims == ("obs",)
+    assert "note" not in made
+
+
+def test_a_covariate_with_the_name_of_a_variable_is_refused():
+    with pytest.raises(PriceError, match="the column 'interval' has the name of a variable"):
+        make_funding(history(every(8, 3)).assign(interval=1.0))
+
+
 def test_a_missing_column_is_guessed():
     with pytest.raises(PriceError, match="'funding_rate': missing; did you mean 'fundingRate'"):
         read_funding(history(every(8, 3)).rename(columns={"funding_rate": "fundingRate"}))

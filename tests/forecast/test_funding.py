@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,3 +109,19 @@ def test_fewer_draws_and_contracts_on_request(fit):
 def test_what_cannot_be_forecast_is_named(fit, change, message):
     with pytest.raises(ValueError, match=message):
         forecast_funding(fit, **{"seed": 1} | change)
+
+
+def test_premia_follow_the_last_value_of_a_covariate(history):
+    spec = replace(SPEC, covariates=("carry",))
+    column = np.sin(np.arange(history.sizes["obs"]))
+    known = history.assign(carry=("obs", column))
+    fit = fabricate(known, spec, draws=200)
+    fit["posterior"]["coefficient"][:] = 2.0
+    # Chains that could explain the last premium instead, and memory of funding that the dead zone
+    # hides, are nearly nothing.
+    for name in ("level", "swing", "memory"):
+        fit["posterior"][name][:] = 1e-3
+    ends = np.append(np.diff(history["contract_index"].values) != 0, True)
+    moved = known.assign(carry=("obs", column + 3.0 * column.std() * ends))
+    low, high = (forecast_funding(fit, "5D", seed=1, history=x)["premium"] for x in (known, moved))
+    np.testing.assert_allclose(1e4 * (high - low).mean(), 2.0 * 3.0, rtol=0.01)

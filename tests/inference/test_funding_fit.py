@@ -21,19 +21,21 @@ def test_a_fit_of_nothing_is_refused(name):
 
 @pytest.mark.slow
 def test_parameters_are_recovered_from_simulated_funding():
-    spec = FundingSpec(levels=5)
+    spec = FundingSpec(levels=5, covariates=("dated_carry",))
     frame = simulate_funding(seed=5, days=730, venues=("binance", "okx"), spec=spec)
     history, _ = make_funding(frame)
     fit = fit_funding(spec, history, draws=1000, chains=1, seed=1, sampler={"backend": "laplace"})
     posterior = fit["posterior"].to_dataset()
     assert "not sampled" in fit.attrs["diagnosis"]
     distances = {}
-    for name in (*MARKET, *OWN):
+    for name in (*MARKET, *OWN, "coefficient"):
         draws = posterior[name]
         away = (draws.mean(("chain", "draw")) - FUNDING_TRUTH[name]) / draws.std(("chain", "draw"))
         distances[name] = np.abs(away.values).max()
     print(distances)
     assert max(distances.values()) < 3.5
+    # A coefficient twice as large, or of none, would be told from it.
+    assert posterior["coefficient"].std() < 0.5
 
 
 def memory_of(funding: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from bayesbasis.model.funding_parameters import (
     funding_parameters,
     funding_raw,
     own_names,
+    shifts,
     state_values,
 )
 from bayesbasis.model.funding_spec import FundingPriors, FundingSpec
@@ -33,7 +34,7 @@ SMALL = FundingSpec(levels=3, swings=2)
 @pytest.fixture(scope="module")
 def history():
     frame = simulate_funding(seed=1, days=20, venues=("binance", "bybit", "hyperliquid"))
-    return make_funding(frame)[0]
+    return make_funding(frame.assign(dated_carry=np.arange(len(frame)) % 7.0))[0]
 
 
 def raw_of(spec, history, seed=0):
@@ -42,6 +43,7 @@ def raw_of(spec, history, seed=0):
         "contract": history.sizes["contract"],
         "own": len(own_names(spec)) - 1,
         "regime": spec.regimes,
+        "covariate": len(spec.covariates),
     }
     return {
         name: rng.standard_normal([sizes[dim] for dim in dims])
@@ -57,7 +59,9 @@ def test_rates_stand_at_the_interval_they_were_measured_in(history):
 
 
 def test_venues_of_one_underlying_share_events_where_they_share_chains(history):
-    shared, own = (lay_out_funding(history, by) for by in ("underlying", "contract"))
+    shared, own = (
+        lay_out_funding(FundingSpec(shared_by=by), history) for by in ("underlying", "contract")
+    )
     sizes = shared.settlements.event_stop - shared.settlements.event_start
     assert sizes.max() == 3
     assert (own.settlements.event_stop - own.settlements.event_start == 1).all()
@@ -70,10 +74,10 @@ def test_venues_of_one_underlying_share_events_where_they_share_chains(history):
 def test_the_last_funding_is_the_interest_rate_at_the_start_and_after_a_gap(history):
     one = history.isel(obs=np.flatnonzero(history["contract_index"].values == 0))
     rates = one["funding_rate"].values * 1e4
-    layout = lay_out_funding(one, "contract")
-    np.testing.assert_allclose(layout.settlements.before, [1.0, *rates[:-1]])
+    layout = lay_out_funding(SMALL, one)
+    np.testing.assert_allclose(layout.before, [1.0, *rates[:-1]])
     holey = one.isel(obs=np.delete(np.arange(one.sizes["obs"]), [5, 6]))
-    before = lay_out_funding(holey, "contract").settlements.before
+    before = lay_out_funding(SMALL, holey).before
     assert before[5] == 1.0
     assert before[6] == pytest.approx(rates[7])
 
@@ -114,7 +118,7 @@ def test_a_drift_is_a_ladder_of_its_own_above_the_slow_one():
 
 
 def test_matrices_hold_odds(history):
-    layout = lay_out_funding(history, "contract")
+    layout = lay_out_funding(SMALL, history)
     natural = funding_parameters(SMALL, raw_of(SMALL, history), np)
     where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
     inputs = chains(SMALL, natural, *where, np)
@@ -133,6 +137,7 @@ def test_matrices_hold_odds(history):
         SMALL,
         replace(SMALL, shared_by="underlying"),
         replace(SMALL, drifts=3),
+        replace(SMALL, covariates=("dated_carry",)),
         FundingSpec(levels=2, swings=1, regimes=1),
     ],
 )
@@ -147,9 +152,11 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     assert [x.name for x in model.free_RVs] == list(funding_raw(spec))
     natural = funding_parameters(spec, raw, np)
     assert set(natural) == set(funding_dims(spec))
-    layout = lay_out_funding(history, spec.shared_by)
+    layout = lay_out_funding(spec, history)
     where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
     inputs = chains(spec, natural, *where, np)
+    known = layout.settlements.cell, layout.before, layout.covariates
+    inputs["shift"] = shifts(natural, inputs["memory"], *known)
     one = Chains(*(np.ascontiguousarray(inputs[name], dtype=float) for name in Chains._fields))
     filtered = track(layout.settlements, one).log_density.sum()
     potential = model.replace_rvs_by_values(model.potentials)[0]
@@ -159,9 +166,35 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     assert value == pytest.approx(filtered, rel=1e-11)
 
 
+def test_covariates_move_what_premia_return_to():
+    natural = {"coefficient": np.array([2.0, -1.0])}
+    memory, cell = np.array([0.25, 0.5]), np.array([0, 1, 1])
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]])
+    found = shifts(natural, memory, cell, np.array([4.0, 4.0, 4.0]), x)
+    np.testing.assert_allclose(found, [1.0, 2.0 + 0.5 * 2.0, 2.0 + 0.5 * (2.0 - 2.0)])
+    np.testing.assert_allclose(shifts({}, memory, cell, np.ones(3), x[:, :0]), [0.25, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.drop_vars("dated_carry"), "reads column 'dated_carry', which the panel lacks"),
+        (lambda x: x.assign(dated_carry=0.0 * x["dated_carry"]), "is the same in all quotes"),
+        (lambda x: x.assign(dated_carry=x["dated_carry"].where(x["interval"] > 1)), "is missing"),
+    ],
+)
+def test_a_covariate_that_says_nothing_is_refused(history, change, message):
+    spec = replace(SMALL, covariates=("dated_carry",))
+    with pytest.raises(ValueError, match=message):
+        lay_out_funding(spec, change(history))
+
+
 def test_the_card_that_comes_along_is_the_default():
     assert load_funding_card("funding") == FundingSpec()
     assert load_funding_card("funding").summary
+    on_carry = load_funding_card("funding-on-carry")
+    assert on_carry == FundingSpec(covariates=("dated_carry",))
+    assert on_carry.summary
 
 
 def test_a_card_that_is_not_there_is_refused_with_those_that_are(tmp_path):
@@ -176,7 +209,8 @@ def test_a_card_that_is_not_there_is_refused_with_those_that_are(tmp_path):
 
 
 def test_cards_keep_a_model():
-    spec = FundingSpec(levels=5, shared_by="underlying", name="mine", summary="what it is")
+    spec = FundingSpec(levels=5, shared_by="underlying", covariates=("carry", "rate"))
+    spec = replace(spec, name="mine", summary="what it is")
     spec = replace(spec, priors=FundingPriors(noise=LogNormal(3.0, 2.0)))
     back = read_funding_card(write_funding_card(spec))
     assert back == spec
@@ -193,6 +227,7 @@ def test_cards_keep_a_model():
         ({"drifts": 0}, "1 leaves the drift out"),
         ({"regimes": 3}, "choose 1 or 2"),
         ({"shared_by": "venue"}, "choose 'contract' or 'underlying'"),
+        ({"covariates": ("carry", "carry")}, "name each once"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(change, message):

@@ -24,17 +24,16 @@ def settlements(rng, events, cells, each=3):
     cell = rng.integers(0, cells, count)
     side = np.where(lower == upper, np.sign(lower - 1.0), -1.0)
     low, high = np.isfinite(lower) * side, np.isfinite(upper) * np.where(lower == upper, side, 1.0)
-    before = rng.normal(0, 3, count)
-    return Settlements(start, start + each, gap, cell, lower, upper, low, high, before)
+    return Settlements(start, start + each, gap, cell, lower, upper, low, high)
 
 
-def parameters(rng, cells, slow=3, inner=2):
+def parameters(rng, cells, count, slow=3, inner=2):
     states = slow * inner
     start = rng.random(states)
     return Chains(
         rng.normal(0, 3, (cells, states)),
         1.0 + rng.random((cells, states)),
-        0.5 * rng.random(cells),
+        rng.normal(0, 1, count),
         rng.normal(0, 0.5, cells),
         climb(np.array(0.1), GAPS, slow, np),
         climb(np.array(1.0), GAPS, inner, np),
@@ -45,7 +44,7 @@ def parameters(rng, cells, slow=3, inner=2):
 def emission(s, p, i):
     """Likelihood of one settlement in every state, by scipy."""
     c = s.cell[i]
-    own = t(4, p.location[c] + p.memory[c] * s.before[i], p.scale[c])
+    own = t(4, p.location[c] + p.shift[i], p.scale[c])
     low = s.lower[i] + s.lower_side[i] * p.widening[c]
     if s.lower[i] == s.upper[i]:
         return own.pdf(low)
@@ -55,7 +54,7 @@ def emission(s, p, i):
 @pytest.fixture
 def case():
     rng = np.random.default_rng(1)
-    return settlements(rng, 8, 3), parameters(rng, 3)
+    return settlements(rng, 8, 3), parameters(rng, 3, 24)
 
 
 def test_settlements_score_as_student_t_with_four_degrees_of_freedom(case):
@@ -71,11 +70,11 @@ def test_settlements_score_as_student_t_with_four_degrees_of_freedom(case):
 
 def test_the_dead_zone_and_what_is_beside_it_add_up_to_one():
     rng = np.random.default_rng(2)
-    p = parameters(rng, 1)
+    p = parameters(rng, 1, 3)._replace(shift=np.full(3, 0.7))
     edges = np.array([-np.inf, -4.0, 6.0, np.inf])
     zeros = np.zeros(3, dtype=int)
     low, high = np.array([0.0, -1.0, 1.0]), np.array([-1.0, 1.0, 0.0])
-    s = Settlements(zeros, zeros, zeros, zeros, edges[:-1], edges[1:], low, high, np.zeros(3))
+    s = Settlements(zeros, zeros, zeros, zeros, edges[:-1], edges[1:], low, high)
     total = np.zeros(p.location.shape[1])
     for i in range(3):
         like = np.ones_like(total)
@@ -86,7 +85,7 @@ def test_the_dead_zone_and_what_is_beside_it_add_up_to_one():
 
 def test_the_likelihood_is_the_sum_over_all_paths_of_the_chains():
     rng = np.random.default_rng(3)
-    s, p = settlements(rng, 4, 2), parameters(rng, 2)
+    s, p = settlements(rng, 4, 2), parameters(rng, 2, 12)
     moves = [np.kron(p.slow[g], p.inner[g]) for g in range(2)]
     like = [
         np.prod([emission(s, p, i) for i in range(s.event_start[e], s.event_stop[e])], axis=0)
@@ -126,7 +125,7 @@ def test_filtered_states_are_probabilities(case):
 
 def test_many_venues_at_one_time_do_not_underflow():
     rng = np.random.default_rng(5)
-    s, p = settlements(rng, 4, 2, each=400), parameters(rng, 2)
+    s, p = settlements(rng, 4, 2, each=400), parameters(rng, 2, 1600)
     one = np.array([np.sum([np.log(emission(s, p, i)) for i in range(400)], axis=0)])[0]
     first = np.log(p.start) + one
     expected = first.max() + np.log(np.exp(first - first.max()).sum())
