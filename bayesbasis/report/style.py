@@ -115,10 +115,17 @@ def panel_title(axes: Axes, text: str) -> None:
 
 
 def date_axis(axes: Axes, *, ticks: int = 6) -> None:
-    """Write dates once and briefly: what does not change moves to the corner."""
+    """Write dates briefly, each to be read alone: a day with its month; the year in the corner."""
     locator = AutoDateLocator(minticks=ticks // 2, maxticks=ticks)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(
+            locator,
+            formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+            zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+            offset_formats=["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
+        )
+    )
     axes.xaxis.get_offset_text().set(size=8, color=INK)
 
 

@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bayesbasis.report.figures import plot_bands, plot_half_life, plot_regimes
+from bayesbasis.report.style import date_axis, new_figure
 
 
 def draw(figure: Figure) -> bytes:
@@ -124,3 +125,14 @@ def test_bands_of_the_deviation_stand_around_zero_and_take_no_quotes(market):
     np.testing.assert_array_equal(fair.get_ydata(), 0)
     with pytest.raises(ValueError, match="leave the panel out"):
         plot_bands(deviation, market.panel)
+
+
+def test_every_date_on_an_axis_can_be_read_alone():
+    figure, (axes,) = new_figure(1, 1, size=(5.0, 3.0))
+    days = np.arange(np.datetime64("2022-04-10"), np.datetime64("2022-05-20"))
+    axes.plot(days, np.arange(len(days)))
+    date_axis(axes)
+    figure.canvas.draw()
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert {"15 Apr", "01 May"} <= set(ticks)
+    assert axes.xaxis.get_offset_text().get_text() == "2022"
