@@ -66,8 +66,9 @@ def demo(
     tree = bb.fit(spec, known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
-        bands = bb.bands(bb.forecast(tree, seed=seed, spot=False), prob=(0.5, 0.9))
-        states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
+        paths = bb.forecast(tree, seed=seed, spot=False)
+        bands = bb.bands(paths, prob=(0.5, 0.9))
+        states, half_lives = bb.filter_states(tree), _half_lives(tree, paths)
     with step(f"write {out}"):
         write_table(prices, out / "prices.csv")
         bb.save(tree, out / "fit.nc")
@@ -182,7 +183,7 @@ def forecast(
         if recalibrate:
             paths = bb.recalibrate(paths, bb.hindcast(tree, seed=seed))
         bands = bb.bands(paths, prob=sorted(prob))
-        states, half_lives = bb.filter_states(tree), _half_lives(tree, bands)
+        states, half_lives = bb.filter_states(tree), _half_lives(tree, paths)
     with step(f"write {out}"):
         write_bands(bands, out)
     _print_live(tree["constant_data"].to_dataset(), bands, states, half_lives)
@@ -217,10 +218,17 @@ def _advise(tree: xr.DataTree) -> None:
     progress.print(escape(tree.attrs["diagnosis"]), highlight=False)
 
 
-def _half_lives(tree: xr.DataTree, bands: xr.Dataset) -> xr.Dataset:
-    """Half-lives from every day of the longest-lived contract; perpetuals have but one."""
-    longest = np.nanmax(bands["tau"].values, initial=1 / 365)
-    return bb.half_life(tree, np.arange(1, np.ceil(365 * longest) + 1) / 365)
+def _half_lives(tree: xr.DataTree, paths: xr.Dataset) -> xr.Dataset:
+    """Half-lives from every day of the longest-lived contract; perpetuals have but one.
+
+    Of underlyings, unless their contracts converge each in its own way.
+    """
+    from bayesbasis.model.cards import read_card
+
+    spec = read_card(tree.attrs["card"])
+    apart = {name for _, name in spec.pooling.offsets} & {*spec.law.parameters}
+    longest = np.nanmax(paths["tau"].values, initial=1 / 365)
+    return bb.half_life(paths if apart else tree, np.arange(1, np.ceil(365 * longest) + 1) / 365)
 
 
 def _print_live(

@@ -19,71 +19,80 @@ Array = NDArray[Any]
 _BISECTIONS = 60
 
 
-def half_life(fit: xr.DataTree, tau: ArrayLike | None = None) -> xr.Dataset:
+def half_life(source: xr.DataTree | xr.Dataset, tau: ArrayLike | None = None) -> xr.Dataset:
     """Time in which the expected deviation halves, from every time to expiry.
 
     The smallest ``Δ`` with ``φ(τ → τ - Δ) = 1/2``, found by bisection to the last bit; infinite
-    where expiry comes first. That of perpetuals is the same everywhere. Where venues or kinds have
-    offsets of their own, this is their underlying's; `convergence` gives that of every contract.
+    where expiry comes first. That of perpetuals is the same everywhere.
 
     Parameters
     ----------
-    fit : xarray.DataTree
-        From `fit`.
+    source : xarray.DataTree or xarray.Dataset
+        From `fit`, for the half-lives of underlyings; or paths from `forecast`, for those of their
+        contracts, which differ where the card gives venues, kinds or contracts a law of their own.
     tau : array-like, optional
         Times to expiry in years, positive; by default 1 to 120 days.
 
     Returns
     -------
     xarray.Dataset
-        ``half_life`` in days, dims chain, draw, underlying, tau.
+        ``half_life`` in days, dims chain, draw, underlying or contract, tau.
 
     Raises
     ------
     ValueError
         If a time to expiry is not positive.
     """
-    spec = read_card(fit.attrs["card"])
-    posterior = fit["posterior"].to_dataset()
     start = np.atleast_1d(np.arange(1.0, 121.0) / DAYS_PER_YEAR if tau is None else tau).astype(
         float
     )
     if not (start > 0).all():
         raise ValueError(f"tau holds {start.min():g}; times to expiry are positive, in years")
-    natural = natural_draws(spec, posterior)
-    days = DAYS_PER_YEAR * halving_time(spec.law, natural, start)
+    if isinstance(source, xr.Dataset):
+        draws, found = source, _of_contracts(source)
+    else:
+        draws, found = source["posterior"].to_dataset(), _of_underlyings(source)
+    law, natural, owner, endless = found
+    sizes = (draws.sizes["chain"], draws.sizes["draw"])
+    days = DAYS_PER_YEAR * halving_time(law, natural, start)
     # A law may have no parameters, and then every draw agrees.
-    days = np.broadcast_to(days, (*natural["noise"].shape, len(start))).copy()
-    days = _without_expiry(fit, natural, days)
-    sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
+    days = np.broadcast_to(days, (sizes[0] * sizes[1], owner.size, len(start))).copy()
+    if endless.any():
+        days[:, endless] = natural["half_life"][:, endless, None]
     return xr.Dataset(
         {
             "half_life": (
-                ("chain", "draw", "underlying", "tau"),
+                ("chain", "draw", owner.name, "tau"),
                 days.reshape(*sizes, *days.shape[1:]),
                 {"units": "day", "long_name": "time in which a deviation halves"},
             )
         },
         {
-            "chain": posterior["chain"].values,
-            "draw": posterior["draw"].values,
-            "underlying": posterior["noise"]["underlying"].values,
+            "chain": draws["chain"].values,
+            "draw": draws["draw"].values,
+            owner.name: owner,
             "tau": ("tau", start, {"units": "year", "long_name": "time to expiry"}),
         },
     )
 
 
-def _without_expiry(fit: xr.DataTree, natural: Mapping[str, Array], days: Array) -> Array:
-    """Put in the half-lives of perpetuals, to which time to expiry is nothing."""
-    panel = fit["constant_data"].to_dataset()
-    endless = families(panel)[is_perpetual(panel)]
-    if endless.size:
-        own = fit["posterior"].to_dataset()["underlying"].values.astype(str)
-        # Where all share one value, only a panel of nothing but perpetuals has no expiry.
-        all_in_one = len(own) == 1 and is_perpetual(panel).all()
-        groups = np.isin(own, endless) | all_in_one
-        days[:, groups] = natural["half_life"][:, groups, None]
-    return days
+def _of_underlyings(fit: xr.DataTree) -> tuple[Law, Mapping[str, Array], xr.DataArray, Array]:
+    """Law of a fit, its parameters by underlying, the underlyings, and which are of perpetuals."""
+    posterior, panel = fit["posterior"].to_dataset(), fit["constant_data"].to_dataset()
+    own = posterior["noise"]["underlying"]
+    # Where all share one value, only a panel of nothing but perpetuals has no expiry.
+    all_in_one = own.size == 1 and is_perpetual(panel).all()
+    endless = np.isin(own.values.astype(str), families(panel)[is_perpetual(panel)]) | all_in_one
+    spec = read_card(fit.attrs["card"])
+    return spec.law, natural_draws(spec, posterior), own, endless
+
+
+def _of_contracts(paths: xr.Dataset) -> tuple[Law, Mapping[str, Array], xr.DataArray, Array]:
+    """Law of paths, its parameters by contract, the contracts, and which are perpetuals."""
+    law = read_card(paths.attrs["card"]).law
+    flat = paths[list(law.parameters)].stack(sample=("chain", "draw"))
+    natural = {str(n): x.transpose("sample", "contract").values for n, x in flat.items()}
+    return law, natural, paths["contract"].reset_coords(drop=True), is_perpetual(paths)
 
 
 def halving_time(law: Law, natural: Mapping[str, Array], start: Array) -> Array:

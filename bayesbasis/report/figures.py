@@ -143,22 +143,23 @@ def plot_half_life(half_lives: xr.Dataset, *, prob: Sequence[float] = (0.5, 0.9)
     Parameters
     ----------
     half_lives : xr.Dataset
-        From :func:`bayesbasis.half_life`: ``half_life`` (chain, draw, underlying, tau) in days,
-        ``tau`` in years.
+        From :func:`bayesbasis.half_life`: ``half_life`` (chain, draw, underlying or contract, tau)
+        in days, ``tau`` in years.
     prob : sequence of float, default (0.5, 0.9)
         Probabilities of the equal-tailed bands.
 
     Returns
     -------
     Figure
-        One panel an underlying. Above the dotted line, half a deviation would outlive the contract.
+        One panel an underlying, or contract. Above the dotted line, half a deviation would outlive
+        the contract.
     """
-    half_life = half_lives["half_life"].transpose("chain", "draw", "underlying", "tau")
-    days = half_lives["tau"].values * DAYS_PER_YEAR
-    figure, axes = small_multiples(half_life.sizes["underlying"])
+    half_life = half_lives["half_life"].transpose("chain", "draw", ..., "tau")
+    days, owner = half_lives["tau"].values * DAYS_PER_YEAR, half_life.dims[2]
+    figure, axes = small_multiples(half_life.sizes[owner])
     for index, ax in enumerate(axes):
-        _draw_half_life(ax, days, half_life.isel(underlying=index).values, prob)
-        panel_title(ax, str(half_life["underlying"].values[index]))
+        _draw_half_life(ax, days, half_life.isel({owner: index}).values, prob)
+        panel_title(ax, str(half_life[owner].values[index]))
     label(figure, axes, x="days to expiry", y="half-life (days)")
     headline(figure, "Half-life of a deviation from the fair basis")
     legend(figure, axes)

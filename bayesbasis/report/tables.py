@@ -28,7 +28,8 @@ def live_table(
     states : xr.Dataset
         From :func:`bayesbasis.filter_states`: ``regime_filtered`` (chain, draw, event, regime).
     half_lives : xr.Dataset
-        From :func:`bayesbasis.half_life`: ``half_life`` (chain, draw, underlying, tau), days.
+        From :func:`bayesbasis.half_life`: ``half_life`` (chain, draw, underlying or contract,
+        tau), days.
     prob : float, default 0.9
         Probability of the band.
     days_left : float, default 7
@@ -67,7 +68,7 @@ def live_table(
                 "fair": float(one["equilibrium"].values[0]) * BASIS_POINTS,
                 "lower": lower,
                 "upper": upper,
-                "half_life": _half_life_at(half_lives, family, tau),
+                "half_life": _half_life_at(half_lives, family, one["contract"].item(), tau),
                 "regime": regime,
                 "probability": probability,
             }
@@ -206,8 +207,10 @@ def _likeliest_regime(
     return int(latest["regime"].values[best]), float(latest.values[best])
 
 
-def _half_life_at(half_lives: xr.Dataset, family: str, tau: float) -> float:
-    own = half_lives["half_life"].sel(underlying=family)
+def _half_life_at(half_lives: xr.Dataset, family: str, contract: str, tau: float) -> float:
+    by_contract = "contract" in half_lives.dims
+    owner = {"contract": contract} if by_contract else {"underlying": family}
+    own = half_lives["half_life"].sel(owner)
     # That of a perpetual is the same everywhere.
     draws = own.isel(tau=0) if np.isnan(tau) else own.sel(tau=tau, method="nearest")
     return float(draws.median())

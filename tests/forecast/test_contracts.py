@@ -77,6 +77,19 @@ def test_what_contracts_add_is_what_venues_of_their_own_would(fit, same, panel):
     np.testing.assert_allclose(*scores, rtol=1e-8)
 
 
+def test_half_lives_are_those_of_contracts_where_paths_are_asked(fit, panel):
+    tau = np.array([5.0, 40.0]) / 365.0
+    paths = bb.forecast(fit, ORIGIN, panel=panel, seed=5)
+    now, found = bb.convergence(paths)["half_life"], bb.half_life(paths, tau)
+    assert found["half_life"].dims == ("chain", "draw", "contract", "tau")
+    for i, left in enumerate(paths["tau"].isel(step=0).values):
+        exact = bb.half_life(paths, left)["half_life"].isel(contract=i, tau=0)
+        np.testing.assert_allclose(exact, now.isel(contract=i), rtol=1e-9)
+    alike = bb.half_life(fit, tau)["half_life"].sel(underlying="BTC")
+    own = found["half_life"].isel(contract=paths["underlying"].values == "BTC")
+    assert (own != alike).all()
+
+
 def test_a_contract_listed_since_draws_its_offsets_from_the_population(fabricate, card, panel):
     card = replace(card, pooling=replace(card.pooling, independent=("noise_contract",)))
     known = bb.known_at(panel, ORIGIN)

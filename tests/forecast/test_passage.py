@@ -63,6 +63,14 @@ def test_the_result_is_laid_out_by_underlying_and_time_to_expiry(fabricated):
     assert (result["half_life"].diff("tau") > 0).all()
 
 
+def test_contracts_halve_as_their_underlying_does_where_they_have_no_law_of_their_own(fabricated):
+    paths = bb.forecast(fabricated, seed=1, spot=False)
+    own = bb.half_life(paths, TAU)["half_life"]
+    for i, name in enumerate(paths["underlying"].values):
+        alike = bb.half_life(fabricated, TAU)["half_life"].sel(underlying=name)
+        np.testing.assert_allclose(own.isel(contract=i).values, alike.values, rtol=1e-9)
+
+
 def test_one_time_to_expiry_is_enough(fabricated):
     assert bb.half_life(fabricated, 30 / 365)["half_life"].sizes["tau"] == 1
 
