@@ -39,7 +39,6 @@ from .forecast.recalibration import band_factors as band_factors
 from .forecast.recalibration import recalibrate as recalibrate
 from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
-from .inference.centring import suggest_centring as suggest_centring
 from .inference.diagnostics import diagnose as diagnose
 from .inference.funding import fit_funding as fit_funding
 from .inference.sampling import fit as fit

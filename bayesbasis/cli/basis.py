@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,10 +59,7 @@ def demo(
         prices, _ = bb.simulate_market(seed=seed, underlyings=["BTC"], listed_days=273)
         panel, _ = bb.make_panel(prices)
         known = bb.known_at(panel, panel["time"].values.max() - np.timedelta64(205, "D"))
-    card = bb.load_card("anchored-regimes-2")
-    # In this market quotes say much of every contract's carry.
-    spec = replace(card, pooling=replace(card.pooling, centring=1.0))
-    tree = bb.fit(spec, known, seed=seed)
+    tree = bb.fit(bb.load_card("anchored-regimes-2"), known, seed=seed)
     _advise(tree)
     with step("forecast every live contract to its expiry"):
         paths = bb.forecast(tree, seed=seed, spot=False)

@@ -70,11 +70,7 @@ class Effort:
         is done again.
     doublings : int
         How often at most a fit is done again: each time with twice the draws and twice the tuning,
-        half as far from accepting every step, and in the other of two coordinates.
-    centring : float
-        Of the carry, or level, of contracts at first, whatever the card says; then what is left to
-        one, and so on in turn. The model is the same. Of markets drawn from the prior most say much
-        of carry, but some say nothing, and no single centring suits both.
+        and half as far from accepting every step.
 
     Notes
     -----
@@ -91,7 +87,6 @@ class Effort:
     ranked: int = 31
     r_hat: float = 1.05
     doublings: int = 2
-    centring: float = 1.0
 
     def at(self, doubling: int) -> dict[str, Any]:
         """Options of the fit that is done after so many doublings."""
@@ -262,18 +257,12 @@ def run_name(spec: Spec, seed: int, effort: Effort) -> str:
     return f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def _recentred(spec: Spec, centring: float) -> Spec:
-    """Sample the same model in other coordinates."""
-    return replace(spec, pooling=replace(spec.pooling, centring=centring))
-
-
 def _replicate(spec: Spec, panel: xr.Dataset, seed: list[int], effort: Effort) -> dict[str, Any]:
     started = perf_counter()
     drawn, truth = replication(spec, panel, seed)
     for doubling in range(effort.doublings + 1):
-        centring = effort.centring if doubling % 2 == 0 else 1.0 - effort.centring
         tree = fit(
-            _recentred(spec, centring),
+            spec,
             drawn,
             **effort.at(doubling),
             seed=int(np.random.SeedSequence([*seed, doubling]).generate_state(1)[0]),

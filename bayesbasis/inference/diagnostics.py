@@ -104,27 +104,15 @@ def _mixing(table: pd.DataFrame, *, chains: int) -> list[str]:
         problems.append(
             f"chains disagree on {_named(stuck, 'r_hat', '.3f')} (R-hat above {RHAT_LIMIT}): "
             "draw and tune for longer; if it stays, use fewer regimes or narrower priors"
-            f"{_centring_advice(stuck, ', or ')}"
         )
     for column, part in (("ess_bulk", "centre"), ("ess_tail", "tails")):
         thin = table[table[column] < ESS_LIMIT].sort_values(column)
         if len(thin):
             problems.append(
                 f"the {part} of {_named(thin, column, '.0f')} rest on fewer than {ESS_LIMIT:.0f} "
-                f"effective draws: take more draws{_centring_advice(thin, ', or ')}"
+                "effective draws: take more draws"
             )
     return problems
-
-
-def _centring_advice(slow: pd.DataFrame, link: str) -> str:
-    """Say what makes carry, or level, move, if it is what is slow."""
-    if not str(slow.index[0]).startswith(("carry", "level")):
-        return ""
-    return (
-        f"{link}move pooling.centring towards 1 where quotes say much of each contract's carry "
-        "(half-lives well below contracts' lives), towards 0 where they say little; "
-        "bb.suggest_centring(fit) tells which"
-    )
 
 
 def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...]) -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.compiled import Compiled, compile_once
@@ -220,18 +219,7 @@ def _split(spec: FundingSpec, history: xr.Dataset, flat: Array) -> dict[str, Arr
 
 
 def _mode(target: LogPosterior) -> Array:
-    def downhill(flat: Array) -> tuple[float, Array]:
-        value, slope = target(flat)
-        return -value, -slope
-
-    found = minimize(
-        downhill,
-        np.zeros(target.size),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": _MODE_STEPS, "maxcor": 30},
-    )
-    return found.x
+    return target.climb(np.zeros(target.size), _MODE_STEPS)
 
 
 def _laplace(target: LogPosterior, draws: int, chains: int, seed: int) -> tuple[Array, xr.Dataset]:

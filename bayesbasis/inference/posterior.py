@@ -9,11 +9,12 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.model.graph import build, data_arrays
 from bayesbasis.model.layout import Layout, lay_out
-from bayesbasis.model.levels import Levels
+from bayesbasis.model.levels import Evidence, Levels
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.ahead import give_head_start
 
@@ -83,8 +84,32 @@ class LogPosterior:
         slopes -= pull
         return float(value) - 0.5 * float(pull @ flat) - self.prior_constant, slopes
 
+    def climb(self, start: Array, steps: int) -> Array:
+        """Climb the density by at most so many steps of L-BFGS.
 
-def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
+        Parameters
+        ----------
+        start : ndarray, shape (size,)
+            Where from.
+        steps : int
+            How many.
+
+        Returns
+        -------
+        ndarray, shape (size,)
+            A mode of the density, or a point on the way to it.
+        """
+
+        def below(flat: Array) -> tuple[float, Array]:
+            value, slopes = self(flat)
+            return -value, -slopes
+
+        options = {"maxiter": steps, "maxcor": 30}
+        found: Array = minimize(below, start, jac=True, method="L-BFGS-B", options=options).x
+        return found
+
+
+def log_posterior(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> LogPosterior:
     """Compile the posterior of a panel, or take what was compiled for another.
 
     Parameters
@@ -93,6 +118,8 @@ def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
         The model.
     panel : xarray.Dataset
         From `make_panel`.
+    evidence : Evidence, optional
+        What contracts' carry is sampled in the light of; by default nothing.
 
     Returns
     -------
@@ -106,6 +133,8 @@ def log_posterior(spec: Spec, panel: xr.Dataset) -> LogPosterior:
     if spec.spot is None:
         give_head_start()
     layout = lay_out(spec, panel)
+    if evidence is not None:
+        layout = replace(layout, evidence=evidence)
     compiled = _compile(spec, layout.levels, _Example(panel))
     arrays = data_arrays(layout)
     shapes = {

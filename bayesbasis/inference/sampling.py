@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 
 import bayesbasis
 from bayesbasis.data.panel import panel_hash
+from bayesbasis.inference.centring import gather_evidence
 from bayesbasis.inference.diagnostics import Diagnosis, diagnose
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
@@ -25,6 +27,7 @@ from bayesbasis.model.cards import write_card
 from bayesbasis.model.graph import build
 from bayesbasis.model.hierarchy import dims, parameters
 from bayesbasis.model.layout import Layout, lay_out
+from bayesbasis.model.levels import Evidence
 from bayesbasis.model.spec import Spec
 
 Array = NDArray[Any]
@@ -59,6 +62,7 @@ _TARGET_ACCEPT = 0.95
 # Shocks that a curve shares pin down differences of carry, not its level: an ellipsoid that a
 # diagonal metric cannot round off.
 _ADAPTATION = "low_rank"
+_CLIMB = 30
 _JAX_BACKENDS = {"jax": "numpyro", "numpyro": "numpyro", "blackjax": "blackjax"}
 _KEPT_STATS = {
     "diverging": "diverging",
@@ -137,24 +141,34 @@ def fit(
             raise ValueError(f"{name} is {value}; it must be at least 1")
     started = time.perf_counter()
     options = {"target_accept": _TARGET_ACCEPT} | dict(sampler or {})
+    evidence = None
     backend = options.pop("backend", "nutpie")
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
     if start is not None and backend != "nutpie":
         raise ValueError(f"sampler backend {backend!r} takes no start; leave it out or use nutpie")
     if backend == "nutpie":
         warm = None if start is None else _recall(start, spec, panel)
-        flat, stats = sample_nutpie(log_posterior(spec, panel), run, options, warm)
+        evidence = gather_evidence(spec, panel)
+        target = log_posterior(spec, panel, evidence)
+        flat, stats = sample_nutpie(target, run, options, warm)
     elif backend in ("pymc", *_JAX_BACKENDS):
         flat, stats = _sample_pymc(spec, panel, backend, run, options)
     else:
         raise ValueError(
             f"unknown sampler backend {backend!r}; choose nutpie, pymc, jax, numpyro or blackjax"
         )
-    return assemble(spec, panel, flat, stats, seed=seed, started=started)
+    return assemble(spec, panel, flat, stats, seed=seed, started=started, evidence=evidence)
 
 
 def assemble(
-    spec: Spec, panel: xr.Dataset, flat: Array, stats: xr.Dataset, *, seed: int, started: float
+    spec: Spec,
+    panel: xr.Dataset,
+    flat: Array,
+    stats: xr.Dataset,
+    *,
+    seed: int,
+    started: float,
+    evidence: Evidence | None = None,
 ) -> xr.DataTree:
     """Turn raw draws into a fit: parameters, one-step densities, diagnosis and provenance.
 
@@ -170,8 +184,12 @@ def assemble(
         Seed of the run.
     started : float
         `time.perf_counter` at the start.
+    evidence : Evidence, optional
+        What contracts' carry was sampled in the light of.
     """
     layout = lay_out(spec, panel)
+    if evidence is not None:
+        layout = replace(layout, evidence=evidence)
     posterior = named_draws(spec, layout, log_posterior(spec, panel).split(flat))
     tree = xr.DataTree.from_dict(
         {
@@ -205,7 +223,7 @@ def named_draws(spec: Spec, layout: Layout, raw: Mapping[str, Array]) -> xr.Data
     raw : mapping of ndarray, shape (chain, draw, ...)
         The variables of `raw_variables`.
     """
-    natural = parameters(spec, layout.levels, raw, layout.members, np)
+    natural = parameters(spec, layout.levels, raw, layout.members, np, layout.evidence)
     variables, quantity = {}, spec.equilibrium.quantity
     for name, own in dims(spec, layout.levels).items():
         value = natural[name]
@@ -245,7 +263,9 @@ def sample_nutpie(
         expanded_names=["raw"],
         dims={"raw": ("variable",)},
         coords={"variable": np.arange(target.size)},
-        make_initial_point_fn=None if start is None else start.initial,
+        make_initial_point_fn=(lambda seed: _initial(target, seed))
+        if start is None
+        else start.initial,
     )
     options = {"adaptation": _ADAPTATION} | dict(options)
     tree = nutpie.sample(
@@ -261,6 +281,12 @@ def sample_nutpie(
     flat = tree["posterior"]["raw"].values
     stats = _statistics(tree["sample_stats"].to_dataset())
     return (flat, stats) if start is None else (start.colour(flat), stats)
+
+
+def _initial(target: LogPosterior, seed: int) -> Array:
+    """Begin above a draw of the prior: a chain that wanders in by itself may stay on a low mode."""
+    flat = target.climb(np.random.default_rng(seed).standard_normal(target.size), _CLIMB)
+    return flat if np.isfinite(target(flat)[0]) else np.zeros(target.size)
 
 
 def _sample_pymc(

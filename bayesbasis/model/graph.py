@@ -19,7 +19,7 @@ from bayesbasis.model.hierarchy import (
 )
 from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
-from bayesbasis.model.levels import Cells, Members, contract_raw_prior, population
+from bayesbasis.model.levels import Cells, Evidence, Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.paced import paced_log_likelihood
@@ -65,14 +65,15 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     with pm.Model(coords=layout.coords) as model:
         data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
         members = Members(*(data[f"contract_{level}"] for level in Members._fields))
+        evidence = Evidence(*(data[f"evidence_{name}"] for name in Evidence._fields))
         raw: dict[str, Any] = {}
         for name, names in raw_variables(spec, layout.levels).items():
             mean, sd = 0.0, 1.0
             if name == "contract_raw":
                 _, centre, spread = population(spec, layout.levels, raw, members, pt)
-                mean, sd = contract_raw_prior(spec, centre, spread)
+                mean, sd = contract_raw_prior(spec, centre, spread, evidence)
             raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
-        natural = parameters(spec, layout.levels, raw, members, pt)
+        natural = parameters(spec, layout.levels, raw, members, pt, evidence)
         for name, names in dims(spec, layout.levels).items():
             value = natural[name]
             extra = range(value.ndim - len(names))
@@ -107,6 +108,7 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         "observed": layout.observed,
         "covariates": layout.covariates,
     }
+    arrays |= {f"evidence_{name}": own for name, own in layout.evidence._asdict().items()}
     both = zip(_KINDS, layout.moves, layout.move_group, layout.move_drive, strict=True)
     for kind, moves, group, drive in both:
         arrays |= {f"{kind}_{f.name}": getattr(moves, f.name) for f in fields(Steps)}

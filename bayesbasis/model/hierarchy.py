@@ -12,6 +12,7 @@ import numpy as np
 
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.levels import (
+    Evidence,
     Levels,
     Members,
     contract_raw_prior,
@@ -114,6 +115,7 @@ def parameters(
     raw: Mapping[str, Any],
     members: Members,
     xp: Any,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
     """Map what is sampled to parameters in a trader's units.
 
@@ -129,6 +131,8 @@ def parameters(
         Where each contract belongs.
     xp : module
         `numpy` or `pytensor.tensor`.
+    evidence : Evidence, optional
+        What ``contract_raw`` was sampled in the light of; see `contract_raw_prior`.
 
     Returns
     -------
@@ -161,7 +165,7 @@ def parameters(
     found, centre, spread = population(spec, levels, raw, members, xp)
     own = centre + 0.0 * members.underlying
     if spec.pooling.contracts != "shared":
-        mean, sd = contract_raw_prior(spec, centre, spread)
+        mean, sd = contract_raw_prior(spec, centre, spread, evidence)
         own = centre + spread / sd * (raw["contract_raw"] - mean)
     return natural | found | {spec.equilibrium.quantity: own}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.events import clock_of, event_bounds, event_means, gaps
-from bayesbasis.model.levels import Cells, Levels, Members
+from bayesbasis.model.levels import Cells, Evidence, Levels, Members
 from bayesbasis.model.moves import distinct_moves, previous_quotes, spans
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import spot_moves
@@ -79,6 +79,8 @@ class Layout:
         Underlying of each event, and its path of regimes.
     spot_move : ndarray, shape (event,), optional
         Moves of spot into every event, where spot is estimated too; see `spot_moves`.
+    evidence : Evidence
+        What quotes say of contracts' carry, where a fit has found out; nothing until then.
     """
 
     levels: Levels
@@ -107,6 +109,7 @@ class Layout:
     event_underlying: Array
     event_path: Array
     spot_move: Array | None
+    evidence: Evidence
 
     @property
     def members(self) -> Members:
@@ -262,6 +265,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         event_underlying=by,
         event_path=path[start],
         spot_move=None if spec.spot is None else spot_moves(at, by, log_spot[order][start]),
+        evidence=Evidence(np.zeros(unseen), np.zeros(unseen)),
     )
 
 

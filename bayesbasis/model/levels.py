@@ -60,6 +60,21 @@ class Cells(NamedTuple):
     contract: Any
 
 
+class Evidence(NamedTuple):
+    """What quotes say of each contract's carry, or level, by a rough estimate.
+
+    Parameters
+    ----------
+    precision : array, shape (contract,)
+        ``p``: one over the variance that the estimate would have of the quotes alone.
+    pull : array, shape (contract,)
+        ``p`` times the estimate; zero where quotes say nothing.
+    """
+
+    precision: Any
+    pull: Any
+
+
 def levels_of(spec: Spec, levels: Levels) -> Iterator[tuple[str, str, str | None]]:
     """Yield each level at which carry, or level, varies: its name, its offsets', its spread's.
 
@@ -136,9 +151,25 @@ def listing_population(spec: Spec, natural: Mapping[str, Any]) -> tuple[Any, Any
     return mean, natural.get(f"{quantity}_between_contracts", 0.0 * mean)
 
 
-def contract_raw_prior(spec: Spec, centre: Any, spread: Any) -> tuple[Any, Any]:
-    """Mean and deviation of ``contract_raw``: standard only if it is not centred at all."""
-    return spec.pooling.centring * centre, spread**spec.pooling.centring
+def contract_raw_prior(
+    spec: Spec, centre: Any, spread: Any, evidence: Evidence | None
+) -> tuple[Any, Any]:
+    r"""Mean and deviation of ``contract_raw``: standard only if it is not centred at all.
+
+    Unless the card chooses a centring, ``contract_raw`` is what is left of the carry ``c`` once the
+    population ``N(μ, s²)`` and what quotes say, about ``N(\hat c, 1/p)``, are put together,
+
+    .. math:: c = \frac{μ + s^2 p \hat c}{1 + s^2 p} + \frac{s}{\sqrt{1 + s^2 p}}\, x
+
+    so that ``x`` is near a standard normal, whatever ``s`` is: a funnel, where some contracts say
+    much and some little, becomes a ball. The model is the same, however rough the estimate.
+    """
+    if spec.pooling.centring is not None:
+        return spec.pooling.centring * centre, spread**spec.pooling.centring
+    if evidence is None:
+        return 0.0 * centre, 1.0 + 0.0 * spread
+    wide = (1.0 + evidence.precision * spread**2) ** 0.5
+    return (evidence.precision * centre - evidence.pull) * spread / wide, wide
 
 
 def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:

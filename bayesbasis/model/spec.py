@@ -51,11 +51,11 @@ class Pooling:
         for the levels of carry, or level, by the names that their offsets have, such as
         ``carry_kind`` or ``carry_underlying``: shared leaves the level out, and independent lets
         its members be as far apart as the prior of ``carry_mean`` is wide, whatever the others are.
-    centring : float
+    centring : float, optional
         What NUTS moves to change a contract's carry: at 1 the carry itself, at 0 its standardised
         distance from the population, in between a compromise. The model is the same at any value;
-        the posterior is easy near 1 where quotes say much of carry, near 0 where they say little;
-        `bayesbasis.suggest_centring` measures which, from a fit.
+        the posterior is easy near 1 where quotes say much of carry, near 0 where they say little.
+        By default `bayesbasis.fit` finds out for every contract what its quotes say.
     kinds : bool
         Carry of each kind of contract (the panel's ``kind``: weekly, monthly, quarterly) has an
         offset of its own beside that of its venue.
@@ -74,7 +74,7 @@ class Pooling:
 
     venues: bool = True
     underlyings: bool = True
-    centring: float = 0.0
+    centring: float | None = None
     contracts: Literal["pooled", "shared", "independent"] = "pooled"
     shared: tuple[str, ...] = ()
     independent: tuple[str, ...] = ()
@@ -92,8 +92,10 @@ class Pooling:
         both = sorted({*self.shared} & {*self.independent})
         if both:
             raise ValueError(f"pooling has {', '.join(both)} both shared and independent")
-        if not 0.0 <= self.centring <= 1.0:
-            raise ValueError(f"pooling.centring is {self.centring:g}; it lies between 0 and 1")
+        if self.centring is not None and not 0.0 <= self.centring <= 1.0:
+            raise ValueError(
+                f"pooling.centring is {self.centring:g}; it lies between 0 and 1, or is left out"
+            )
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -118,8 +118,9 @@ def test_what_is_sampled_is_standard_normal_but_for_carry(built):
         mean, sd = 0.0, 1.0
         if variable.name == "contract_raw":
             quantity = spec.equilibrium.quantity
-            mean = spec.pooling.centring * population(layout, natural, quantity)
-            sd = natural[f"{quantity}_between_contracts"] ** spec.pooling.centring
+            centring = spec.pooling.centring or 0.0
+            mean = centring * population(layout, natural, quantity)
+            sd = natural[f"{quantity}_between_contracts"] ** centring
         expected = norm.logpdf(point[variable.name], mean, sd)
         np.testing.assert_allclose(term, expected, rtol=1e-10, err_msg=variable.name)
 

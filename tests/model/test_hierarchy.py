@@ -188,7 +188,7 @@ def test_at_the_centre_every_parameter_is_its_prior_median(spec, market, panels)
     np.testing.assert_allclose(natural["volatility"], expected, rtol=1e-13)
     quantity = spec.equilibrium.quantity
     centre = getattr(spec.priors, f"{quantity}_mean").mean
-    raw["contract_raw"] += spec.pooling.centring * centre
+    raw["contract_raw"] += (spec.pooling.centring or 0.0) * centre
     np.testing.assert_allclose(natural_of(spec, layout, raw)[quantity], centre, rtol=1e-12)
 
 
