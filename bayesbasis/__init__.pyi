@@ -25,6 +25,7 @@ from .evaluate.scores import score as score
 from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
 from .forecast.funding import forecast_funding as forecast_funding
+from .forecast.funding_hindcast import hindcast_funding as hindcast_funding
 from .forecast.hindcast import hindcast as hindcast
 from .forecast.intervals import bands as bands
 from .forecast.leg import spot_leg as spot_leg
@@ -36,7 +37,9 @@ from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast
 from .forecast.prior import prior_bands as prior_bands
 from .forecast.recalibration import band_factors as band_factors
+from .forecast.recalibration import funding_factors as funding_factors
 from .forecast.recalibration import recalibrate as recalibrate
+from .forecast.recalibration import recalibrate_funding as recalibrate_funding
 from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
 from .inference.diagnostics import diagnose as diagnose

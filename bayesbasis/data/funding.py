@@ -246,11 +246,15 @@ def _with_premium(
     frame: pd.DataFrame, rules: Mapping[tuple[str, FundingRule], np.ndarray]
 ) -> pd.DataFrame:
     """Add what each rate says of the premium, and whether it is at the interest or the cap."""
-    frame = frame.assign(premium_lower=np.nan, premium_upper=np.nan, cap=np.nan, first_hour=0.0)
+    frame = frame.assign(
+        premium_lower=np.nan, premium_upper=np.nan, cap=np.nan, first_hour=0.0, dead=False
+    )
     for (_, rule), at in rules.items():
         rate = frame.loc[at, "funding_rate"].to_numpy()
         lower, upper = premium_from_funding(rate, rule, frame.loc[at, "interval"].to_numpy())
         frame.loc[at, "premium_lower"], frame.loc[at, "premium_upper"] = lower, upper
+        zone = rule.dead_zone
+        frame.loc[at, "dead"] = (lower <= zone[0]) & (upper >= zone[1]) & (lower < upper)
         frame.loc[at, "cap"] = rule.cap
         frame.loc[at, "first_hour"] = rule.first_hour
     return frame

@@ -138,14 +138,12 @@ def report_caps(frame: pd.DataFrame) -> list[Record]:
 
 def report_interest(frame: pd.DataFrame) -> list[Record]:
     """Report settlements that paid the interest rate: their premium was in the dead zone."""
-    lower, upper = frame["premium_lower"], frame["premium_upper"]
-    dead = np.isfinite(lower) & np.isfinite(upper) & (lower < upper)
     total = frame.groupby("contract")["time"].transform("size")
 
     def detail(rows: pd.DataFrame) -> str:
         return f"{len(rows) / total[rows.index[0]]:.1%} of its settlements"
 
-    return _each(frame[dead], "at the interest rate", "reported", detail)
+    return _each(frame[frame["dead"]], "at the interest rate", "reported", detail)
 
 
 def report_signs(frame: pd.DataFrame) -> list[Record]:

@@ -1,6 +1,6 @@
 """The funding rule of perpetuals: premium to funding and back, stated once for every venue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import inf, isfinite
 from typing import Any
@@ -39,6 +39,9 @@ class FundingRule:
         Half-width ``w`` of the dead zone, a fraction per 8 hours.
     cap : float
         Largest rate of one interval, either way.
+    spread : float
+        What the venue adds to or takes from the rate of the rule without saying which, a fraction
+        per 8 hours.
     lag_intervals : int
         Intervals between the end of the one a rate is measured in and its payment.
     interval_hours_at_cap : float or None
@@ -59,6 +62,7 @@ class FundingRule:
     interest: float = 0.0
     clamp: float = 0.0
     cap: float = inf
+    spread: float = 0.0
     lag_intervals: int = 0
     interval_hours_at_cap: float | None = None
     first_hour: float = 0.0
@@ -76,8 +80,8 @@ class FundingRule:
             raise ValueError(f"interval_hours is {self.interval_hours:g}; it is in (0, 24]")
         if not (isfinite(self.interest) and isfinite(self.clamp) and self.clamp >= 0):
             raise ValueError("interest and clamp are finite, and the clamp is not negative")
-        if not self.cap > 0 or self.lag_intervals < 0:
-            raise ValueError("the cap is positive and lag_intervals is not negative")
+        if not self.cap > 0 or self.lag_intervals < 0 or not 0 <= self.spread < inf:
+            raise ValueError("the cap is positive, lag_intervals and the spread are not negative")
         if self.rule == "plain" and self.clamp != 0:
             raise ValueError("a plain rule has no clamp; say rule = 'clamp' or drop it")
 
@@ -95,8 +99,9 @@ def funding_from_premium(
     .. math:: F = \frac{N}{8}\,[P + \mathrm{clamp}(I - P, -w, w)],
        \qquad \text{then cut off at}\ \pm\mathrm{cap}
 
-    A plain rule pays ``(P + I)·N/8``. Deribit's ``max(w, p) + min(-w, p)`` is the clamp with
-    ``I = 0``, Hyperliquid's is the clamp with ``N = 1``.
+    Where the venue adds or takes away a spread, this is the rate between the two. A plain rule pays
+    ``(P + I)·N/8``. Deribit's ``max(w, p) + min(-w, p)`` is the clamp with ``I = 0``,
+    Hyperliquid's is the clamp with ``N = 1``.
 
     Parameters
     ----------
@@ -153,8 +158,17 @@ def premium_from_funding(
     Returns
     -------
     lower, upper : ndarray
-        Fractions per 8 hours; equal outside the dead zone and the caps, infinite beyond these.
+        Fractions per 8 hours; equal outside the dead zone and the caps, infinite beyond these. A
+        spread puts them apart everywhere: premia that pay the rate at either end of it.
     """
+    if rule.spread:
+        hours = rule.interval_hours if interval_hours is None else interval_hours
+        off, bare = rule.spread * hours / BASE_HOURS, replace(rule, spread=0.0)
+        low, high = (np.asarray(rate, dtype=float) + side * off for side in (-1.0, 1.0))
+        return (
+            premium_from_funding(low, bare, hours, rounding)[0],
+            premium_from_funding(high, bare, hours, rounding)[1],
+        )
     rate = np.asarray(rate, dtype=float)
     hours = rule.interval_hours if interval_hours is None else interval_hours
     full = rate * (BASE_HOURS / hours)

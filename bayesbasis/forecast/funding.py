@@ -133,12 +133,18 @@ def _recent(known: xr.Dataset, start: np.datetime64) -> xr.Dataset:
     return known.isel(obs=recent)
 
 
+def live_contracts(history: xr.Dataset, origin: np.datetime64) -> Array:
+    """Positions of the contracts that settled in the last days before an origin."""
+    before = origin - history["time"].values
+    recent = (before >= 0 * _DAY) & (before < _LIVE_DAYS * _DAY)
+    return np.unique(history["contract_index"].values[recent])
+
+
 def _live(
     known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None, fit: xr.DataTree
 ) -> list[int]:
     names = known["contract"].values.astype(str).tolist()
-    recent = known["time"].values > start - _LIVE_DAYS * _DAY
-    alive = np.unique(known["contract_index"].values[recent]).tolist()
+    alive = live_contracts(known, start).tolist()
     fitted = set(fit["posterior"].to_dataset()["contract"].values.astype(str))
     alive = [k for k in alive if names[k] in fitted]
     if contracts is None:

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesbasis.forecast.recalibration import recalibrate_funding
+
 _SAMPLE = ("chain", "draw")
 _HOURS_PER_YEAR = 8760.0
 # Funding this near to the interest rate is at it.
@@ -83,8 +85,9 @@ def cumulative_funding(
     due = paths["funding"].where(paths["time"] <= _end(paths, within))
     total = due.sum("step")
     days = pd.Timedelta(_length(paths, within)).total_seconds() / 86_400
-    total.attrs = {"units": "1", "long_name": f"funding paid by longs over {days:g} days"}
-    return total.rename("cumulative")
+    model = {name: paths.attrs[name] for name in ("card", "card_name") if name in paths.attrs}
+    long_name = f"funding paid by longs over {days:g} days"
+    return total.rename("cumulative").assign_attrs({"units": "1", "long_name": long_name} | model)
 
 
 def funding_outlook(
@@ -92,6 +95,7 @@ def funding_outlook(
     within: str | np.timedelta64 | None = None,
     *,
     prob: float = 0.9,
+    record: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Sum up what each perpetual will pay.
 
@@ -103,6 +107,10 @@ def funding_outlook(
         Time from the origin; the horizon of the paths by default.
     prob : float
         Probability of the intervals.
+    record : xarray.Dataset, optional
+        From `hindcast_funding`: cumulative funding and what follows from it, the APR and whether it
+        is negative, are recalibrated, by `recalibrate_funding`. Shares, odds and times of single
+        settlements are as simulated.
 
     Returns
     -------
@@ -115,6 +123,8 @@ def funding_outlook(
         ``reverts``, P(there is one).
     """
     total = cumulative_funding(paths, within)
+    if record is not None:
+        total = recalibrate_funding(total, record)
     years = pd.Timedelta(_length(paths, within)).total_seconds() / 3600 / _HOURS_PER_YEAR
     due = paths["funding"].where(paths["time"] <= _end(paths, within))
     seen = due.notnull()

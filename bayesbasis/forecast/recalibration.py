@@ -65,14 +65,13 @@ def band_factors(record: xr.Dataset) -> xr.DataArray:
         raise ValueError("the record has no band of any width; take it from bayesbasis.hindcast")
     prob, origin = record["prob"].values, record["origin"].values
     everywhere, count = _log_factor(distance[:, usable], prob), len(np.unique(origin[usable]))
-    everywhere *= count / (count + _PRIOR_ORIGINS)
+    everywhere = _drawn(everywhere, count)
     place, factors, origins = np.searchsorted(_EDGES, record["tau"] * DAYS_PER_YEAR), [], []
     for bucket in range(len(DAYS)):
         here = usable & (place == bucket)
         count = len(np.unique(origin[here]))
         own = _log_factor(distance[:, here], prob) if count else 0.0
-        weight = count / (count + _PRIOR_ORIGINS)
-        factors.append(np.exp(weight * own + (1.0 - weight) * everywhere))
+        factors.append(np.exp(_drawn(own, count, everywhere)))
         origins.append(count)
     return xr.DataArray(
         factors,
@@ -91,6 +90,12 @@ def _distances(record: xr.Dataset) -> Array:
     width = np.where(outcome > median, upper - median, median - lower)
     off = np.broadcast_to(np.abs(outcome - median), width.shape)
     return np.divide(off, width, out=np.full(width.shape, np.nan), where=width > 0)
+
+
+def _drawn(own: float, origins: int, toward: float = 0.0) -> float:
+    """Draw an estimate toward that of all by the weight of 12 origins."""
+    weight = origins / (origins + _PRIOR_ORIGINS)
+    return weight * own + (1.0 - weight) * toward
 
 
 def _log_factor(distance: Array, prob: Array) -> float:
@@ -149,3 +154,72 @@ def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
     )
     kept = paths.drop_vars(["deviation", "shock_scale"])
     return kept.assign(basis=moved.assign_attrs(basis.attrs)).assign_attrs(recalibrated=said)
+
+
+def funding_factors(record: xr.Dataset) -> xr.DataArray:
+    r"""Learn from hindcasts by how much bands of cumulative funding should widen, by contract.
+
+    As `band_factors` does for time to expiry: the factor of every contract is drawn to that of all
+    by the weight of 12 origins, and that of all to no change by as many.
+
+    Parameters
+    ----------
+    record : xarray.Dataset
+        From `hindcast_funding`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dim ``contract``, and ``""`` for those that the record does not know; coord ``origins``, how
+        many a factor rests on. Above one, bands were too narrow.
+    """
+    distance, prob = _distances(record), record["prob"].values
+    usable, names = np.isfinite(distance).all(axis=0), record["contract"].values.astype(str)
+    origins = len(np.unique(record["origin"].values[usable]))
+    everywhere = _drawn(_log_factor(distance[:, usable], prob), origins) if origins else 0.0
+    contracts, factors, counts = [""], [np.exp(everywhere)], [origins]
+    for name in np.unique(names[usable]):
+        own = usable & (names == name)
+        factors.append(np.exp(_drawn(_log_factor(distance[:, own], prob), own.sum(), everywhere)))
+        contracts.append(str(name))
+        counts.append(int(own.sum()))
+    return xr.DataArray(
+        factors,
+        {"contract": contracts, "origins": ("contract", counts)},
+        "contract",
+        "factor",
+        {"long_name": "width of bands over that as simulated", "units": "1"},
+    )
+
+
+def recalibrate_funding(total: xr.DataArray, record: xr.Dataset) -> xr.DataArray:
+    r"""Widen or narrow cumulative funding about its median, as hindcasts say.
+
+    .. math:: c' = m + f_k\,(c - m)
+
+    with the median :math:`m` of all draws and the factor :math:`f_k` of the contract, from
+    `funding_factors`.
+
+    Parameters
+    ----------
+    total : xarray.DataArray
+        From `cumulative_funding`.
+    record : xarray.Dataset
+        From `hindcast_funding` of the same fit, best of the same horizon.
+
+    Raises
+    ------
+    ValueError
+        If total and record are not of the same model.
+    """
+    if total.attrs["card"] != record.attrs["card"]:
+        raise ValueError(
+            f"the paths are of {total.attrs['card_name']!r}, the record of "
+            f"{record.attrs['card_name']!r}: take both from one fit"
+        )
+    known = funding_factors(record)
+    names = total["contract"].values.astype(str)
+    named = np.where(np.isin(names, known["contract"].values), names, "")
+    factor = xr.DataArray(known.sel(contract=named).values, dims="contract")
+    median = total.median(["chain", "draw"])
+    return (median + factor * (total - median)).transpose(*total.dims).assign_attrs(total.attrs)

@@ -137,14 +137,12 @@ def eight_hour_rate(history: xr.Dataset) -> Array:
 
 
 def _sides(history: xr.Dataset) -> tuple[Array, Array]:
-    """Side of the interest rate that each premium is on: where a wider dead zone moves it."""
-    lower, upper = history["premium_lower"].values, history["premium_upper"].values
+    """Side of the interest rate that each bound is on: where a wider dead zone moves it."""
     contract = history["contract_index"].values
     clamped = ~history["plain"].values.astype(bool)[contract]
-    exact = lower == upper
-    side = np.sign(eight_hour_rate(history) - history["interest"].values[contract])
-    low = np.where(exact | np.isinf(upper), side, -1.0) * np.isfinite(lower) * clamped
-    high = np.where(exact | np.isinf(lower), side, 1.0) * np.isfinite(upper) * clamped
+    interest = history["interest"].values[contract]
+    bounds = (history[name].values for name in ("premium_lower", "premium_upper"))
+    low, high = (np.sign(x - interest) * np.isfinite(x) * clamped for x in bounds)
     return low, high
 
 
