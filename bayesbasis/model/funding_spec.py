@@ -57,7 +57,7 @@ class FundingPriors:
     level: Prior = LogNormal(4.0, 2.0)  # noqa: RUF009
     skew: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
     width: Prior = LogNormal(1.0, 1.02)  # noqa: RUF009
-    slow_half_life: Prior = LogNormal(60.0, 1.5)  # noqa: RUF009
+    slow_half_life: Prior = LogNormal(90.0, 1.15)  # noqa: RUF009
     drift: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009
     drift_stretch: Prior = LogNormal(8.0, 2.0, 2.0)  # noqa: RUF009
     swing: Prior = LogNormal(3.0, 2.0)  # noqa: RUF009

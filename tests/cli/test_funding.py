@@ -40,6 +40,21 @@ def test_funding_writes_what_it_says(frame, tmp_path, monkeypatch):
     assert "okx:ETH-PERP" in result.output
 
 
+def test_bands_are_recalibrated_on_request(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "fit_funding", fabricate)
+    source, out = tmp_path / "history.csv", tmp_path / "out"
+    frame.to_csv(source, index=False)
+    arguments = ["funding", str(source), "--out", str(out), "--horizon", "5D", "--recalibrate"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    fit = bb.load(out / "fit.nc")
+    paths = bb.forecast_funding(fit, "5D", seed=1, draws=2000)
+    record = bb.hindcast_funding(fit, horizon="5D", seed=1)
+    wanted = bb.funding_outlook(paths, record=record)["cumulative"].sel(value="upper")
+    table = pd.read_csv(out / "outlook.csv")
+    np.testing.assert_allclose(table["upper_bp"], 1e4 * wanted)
+
+
 def test_a_missing_history_ends_in_one_line(tmp_path):
     result = CliRunner().invoke(app, ["funding", str(tmp_path / "none.csv")])
     assert result.exit_code == 2

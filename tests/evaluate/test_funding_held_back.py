@@ -1,18 +1,28 @@
 """Rolling origins on the real funding history: thirty days ahead, against what anyone would try.
 
-The prior of the slow half-life was chosen on the origins of 2021 alone (refits in January and July,
-100 draws, 14 origins): mean CRPS in bp, and coverage of the 90 % band, of seven candidates were
+The prior of the slow half-life was first chosen on the origins of 2021 among priors that let the
+data move it: it went to 20 days, for a level of one time scale is to explain days and months. Then
+priors that hold it were tried on Binance alone (refits in January and July, 100 draws; mean CRPS in
+bp, coverage of the 90 % band and share of settlements predicted at the interest rate; 2021, then
+2022, where shares of 0.445 and 0.266 were seen). Both years were printed by the same runs, so 2022
+is no blind test of the choice; what it rests on is 2022 and the memory of simulated funding:
 
-    median 30 days, factor 1.5 (the default before)       93.9  0.929
-    median 60, factor 2                                   91.8  0.857
-    median 30, factor 2                                   91.4  0.857
-    median 60, factor 1.5 (the default now)               90.0  0.911
-    median 60, factor 2, width of the dead zone free      98.5  0.866
-    median 20, factor 2, drifts = 3, levels = 5          100.4  0.911
-    the same with the width free                          98.5  0.902
+    median 60 days, factor 1.5 (the default before)    113.2 0.857 0.624    33.1 0.955 0.558
+    median 90, factor 1.15 (the default now)            94.3 0.786 0.582    25.0 1.000 0.486
+    the same, five rungs of the fast premium            98.9 0.857 0.595    25.0 0.955 0.471
+    the same, eleven rungs of the slow level           117.3 0.821 0.586    29.4 0.955 0.496
+    median 180, factor 1.15                            134.3 0.714 0.638    24.8 0.955 0.519
+    median 90, dead zone half as wide to premia        112.9 0.750 0.531    25.6 0.955 0.570
+    median 90, a third as wide                         119.1 0.786 0.531    29.4 0.909 0.591
+    median 30, factor 2, a third as wide                99.8 0.893 0.493    50.3 0.591 0.626
 
-and the origins of 2022, scored once for the default before and the one now, said 51.1 bp and 0.812
-before, 45.2 bp and 0.857 now.
+2021 rests on four origins before the peak, and on which mode of the first fit L-BFGS finds:
+posteriors of a year of two contracts have several, some ten units of log density apart. With the
+best of five starts the default scores 114.7 in 2021 and 27.3 in 2022, the one before 113.2 and
+33.7.
+
+All contracts, quarterly refits: 59.8 bp and 0.880, 60.3 bp and 0.940 with recalibrated bands; 67.6
+and 0.852 with the prior before and MEXC's rates read as premia without a dead zone.
 
 What the histories of contracts whose bands fail are (sums of a month in bp): KuCoin's ETH paid 616,
 454 and 633 in August to October 2021 where Binance's paid 152, 156 and 226, and BTC 560 in October
@@ -23,6 +33,7 @@ dYdX, whose history begins in 2022, paid -272 and -282 in November 2022, when FT
 every month of 2022 while its bands still remembered 2021. No change of interval or interest is to
 be seen in any of them; single settlements of KuCoin at -36.5, -30 and 30 bp hint at another cap
 than ours, too few to say which.
+MEXC's rates are, from June 2021, Binance's and half a basis point more or less.
 """
 
 import numpy as np
@@ -30,6 +41,7 @@ import pandas as pd
 import pytest
 import scoringrules
 import xarray as xr
+from scipy.stats import binom
 
 import bayesbasis as bb
 
@@ -54,9 +66,14 @@ def with_a_past(history: xr.Dataset, origin: np.datetime64) -> xr.Dataset:
     return kept.assign_coords(contract_index=("obs", new))
 
 
-def rates(history: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
-    own = history["contract_index"].values == history["contract"].values.tolist().index(name)
-    return history["scheduled"].values[own], history["funding_rate"].values[own]
+def settled(history: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give times and rates of a contract, and whether each was at the interest rate."""
+    place = history["contract"].values.tolist().index(name)
+    own = history.isel(obs=history["contract_index"].values == place)
+    lower, upper = own["premium_lower"].values, own["premium_upper"].values
+    zone = float(history["clamp"][place])
+    dead = np.isfinite(upper - lower) & (upper - lower >= 2.0 * zone - 1e-9) & (zone > 0)
+    return own["scheduled"].values, own["funding_rate"].values, dead
 
 
 def baselines(past: np.ndarray, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -75,31 +92,36 @@ def baselines(past: np.ndarray, count: int, rng: np.random.Generator) -> dict[st
 
 
 def measure(history: xr.Dataset, draws: int = 200) -> pd.DataFrame:
-    """Score every origin and contract."""
+    """Score every origin and contract; bands are recalibrated by what each fit knew of its past."""
     rows, rng = [], np.random.default_rng(1)
     for begin, end in zip(REFITS, [*REFITS[1:], LAST], strict=True):
         fit = bb.fit_funding(
             bb.FundingSpec(), with_a_past(history, begin),
             draws=draws, chains=1, seed=1, sampler={"backend": "laplace"},
         )  # fmt: skip
+        record = bb.hindcast_funding(fit)
         for origin in ORIGINS[(begin <= ORIGINS) & (end > ORIGINS)]:
             paths = bb.forecast_funding(fit, f"{HORIZON}D", seed=1, origin=origin, history=history)
-            total = bb.cumulative_funding(paths)
+            bare = bb.cumulative_funding(paths)
+            total = bb.recalibrate_funding(bare, record)
             outside = bb.funding_outlook(paths)["outside_share"]
             for name in paths["contract"].values.astype(str):
-                time, rate = rates(history, name)
+                time, rate, dead = settled(history, name)
                 ahead = (time > origin) & (time <= origin + HORIZON * DAY)
                 due = int(paths["time"].sel(contract=name).notnull().sum())
                 if ahead.sum() < 0.97 * due:
                     continue
-                seen, mine = 1e4 * rate[ahead].sum(), 1e4 * total.sel(contract=name).values.ravel()
-                low, high = np.quantile(mine, [0.05, 0.95])
-                row = {"contract": name, "origin": origin, "covered": low <= seen <= high}
-                row |= {"crps": scoringrules.crps_ensemble(seen, mine)}
+                seen = 1e4 * rate[ahead].sum()
+                row = {"contract": name, "origin": origin}
+                for tail, sums in (("", total), (" bare", bare)):
+                    mine = 1e4 * sums.sel(contract=name).values.ravel()
+                    low, high = np.quantile(mine, [0.05, 0.95])
+                    row["covered" + tail] = low <= seen <= high
+                    row["crps" + tail] = scoringrules.crps_ensemble(seen, mine)
                 for label, other in baselines(rate[time <= origin], due, rng).items():
                     row[label] = scoringrules.crps_ensemble(seen, 1e4 * other)
                 row["dead predicted"] = 1 - float(outside.sel(contract=name))
-                row["dead seen"] = np.isclose(rate[ahead], 1e-4, rtol=0, atol=1e-10).mean()
+                row["dead seen"] = dead[ahead].mean()
                 rows.append(row)
         print(begin, fit.attrs["wall_time_s"], flush=True)
     return pd.DataFrame(rows)
@@ -110,11 +132,18 @@ def test_thirty_days_of_funding_beat_what_anyone_would_try(real_data):
     scores = measure(history)
     table = scores.drop(columns="origin").groupby("contract").mean()
     table["origins"] = scores.groupby("contract").size()
+    # Between these lies the coverage of 90 % bands 19 times in 20, if origins are independent.
+    table["least"], table["most"] = binom.ppf([[0.025], [0.975]], table["origins"], 0.9)
+    table[["least", "most"]] = table[["least", "most"]].div(table["origins"], axis=0)
     print(table.round(2).to_string())
+    means = scores.drop(columns="contract").groupby(scores["origin"].dt.year).mean()
+    print(means.drop(columns="origin").round(3).to_string())
     print(scores.drop(columns=["origin", "contract"]).mean().round(3).to_string())
-    clamped = table[table["dead predicted"].notna()]
-    for name in ("AR(1)", "historical"):
-        assert (clamped["crps"] < clamped[name]).all()
     for name in ("last rate", "AR(1)", "historical"):
         assert scores["crps"].mean() < scores[name].mean()
-    assert 0.8 <= scores["covered"].mean() <= 0.95
+        # dYdX, which has no dead zone, is there for eight origins, the month of FTX among them.
+        clamped = table[table["dead predicted"].notna()]
+        assert (clamped["crps"] < clamped[name]).all()
+    for name in ("covered", "covered bare"):
+        assert 0.85 <= scores[name].mean() <= 0.95
+    assert table["covered"].between(table["least"], table["most"]).all()
