@@ -17,13 +17,13 @@ from .data.prices import read_prices as read_prices
 from .evaluate.backtesting import backtest as backtest
 from .evaluate.baselines import forecast_baseline as forecast_baseline
 from .evaluate.comparison import compare as compare
-from .evaluate.recalibrated import Recalibrated as Recalibrated
 from .evaluate.scores import crps as crps
 from .evaluate.scores import energy_score as energy_score
 from .evaluate.scores import log_score as log_score
 from .evaluate.scores import score as score
 from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
+from .forecast.fitting import fit as fit
 from .forecast.funding import forecast_funding as forecast_funding
 from .forecast.funding_hindcast import hindcast_funding as hindcast_funding
 from .forecast.hindcast import hindcast as hindcast
@@ -44,7 +44,6 @@ from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
 from .inference.diagnostics import diagnose as diagnose
 from .inference.funding import fit_funding as fit_funding
-from .inference.sampling import fit as fit
 from .inference.states import filter_states as filter_states
 from .inference.storage import load as load
 from .inference.storage import save as save

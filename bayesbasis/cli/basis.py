@@ -156,11 +156,11 @@ def forecast(
             show_default=False,
         ),
     ] = None,
-    recalibrate: Annotated[
+    as_simulated: Annotated[
         bool,
         typer.Option(
-            "--recalibrate",
-            help="Make bands as wide as forecasts of the fit's own past show they should be.",
+            "--as-simulated",
+            help="Leave bands as the model has them, whatever forecasts of the fit's own past say.",
         ),
     ] = False,
     seed: Seed = 1,
@@ -175,9 +175,9 @@ def forecast(
     if horizon is None and is_perpetual(tree["constant_data"].to_dataset()).all():
         horizon = "30D"
     with step(f"forecast every live contract {'to its expiry' if horizon is None else horizon}"):
-        paths = bb.forecast(tree, horizon=horizon, seed=seed, spot=False)
-        if recalibrate:
-            paths = bb.recalibrate(paths, bb.hindcast(tree, seed=seed))
+        paths = bb.forecast(
+            tree, horizon=horizon, seed=seed, spot=False, recalibrated=not as_simulated
+        )
         bands = bb.bands(paths, prob=sorted(prob))
         states, half_lives = bb.filter_states(tree), _half_lives(tree, paths)
     with step(f"write {out}"):

@@ -13,13 +13,12 @@ import xarray as xr
 from bayesbasis.data.panel import instant, panel_hash
 from bayesbasis.evaluate.baselines import BASELINES, Baseline
 from bayesbasis.evaluate.parallel import run_blocks
-from bayesbasis.evaluate.recalibrated import Recalibrated
 from bayesbasis.evaluate.windows import Block, Effort, Span, describe
 from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.spec import Spec
 
-type Model = Spec | Recalibrated | Baseline | str
+type Model = Spec | Baseline | str
 type Origins = str | Sequence[Any] | pd.DatetimeIndex
 
 _PER_WINDOW = {
@@ -55,6 +54,7 @@ def backtest(
     chains: int = 2,
     block: int = 12,
     seed: int = 1,
+    hindcasts: bool = True,
     store: str | PathLike[str] | None = None,
     client: Any = None,
     processes: int = 1,
@@ -65,8 +65,8 @@ def backtest(
     Parameters
     ----------
     models : mapping or iterable
-        Models by name, or without names: specs, names of cards, either of them `Recalibrated`,
-        baselines or names of baselines.
+        Models by name, or without names: specs, names of cards, baselines
+        or names of baselines.
     panel : xarray.Dataset
         From `make_panel`.
     origins : str or sequence
@@ -88,6 +88,8 @@ def backtest(
         runs in parallel, and results do not depend on how.
     seed : int
         Same seed, same numbers: in one process or many, in one go or resumed.
+    hindcasts : bool
+        Whether every fit looks back, so that bands are as wide as its hindcasts say; see `fit`.
     store : path, optional
         Folder that keeps every finished window, so that a run that was killed resumes. A window is
         known by card, quotes, origin, settings and the version of this package: after a change of
@@ -122,9 +124,8 @@ def backtest(
     chosen = name_models(models)
     starts = choose_origins(panel, origins)
     every, length = _refitting(refit, history)
-    effort = Effort(
-        positive_time("horizon", horizon, "60D"), draws, chains, tune, warm_tune, length, seed
-    )
+    ahead = positive_time("horizon", horizon, "60D")
+    effort = Effort(ahead, draws, chains, tune, warm_tune, length, seed, hindcasts)
     spans = _spans(starts, effort.horizon, every)
     folder = make_store(store)
     blocks = [
@@ -151,12 +152,12 @@ def make_store(store: str | PathLike[str] | None) -> str | None:
 
 def name_models(
     models: Mapping[str, Model] | Iterable[Model],
-) -> dict[str, Spec | Recalibrated | Baseline]:
+) -> dict[str, Spec | Baseline]:
     """Find what each model is, and a name for it."""
     given = models.items() if isinstance(models, Mapping) else [(None, m) for m in models]
-    named: dict[str, Spec | Recalibrated | Baseline] = {}
+    named: dict[str, Spec | Baseline] = {}
     for name, model in given:
-        found: Spec | Recalibrated | Baseline
+        found: Spec | Baseline
         found = (BASELINES.get(model) or load_card(model)) if isinstance(model, str) else model
         label = name or found.name
         if label in named:

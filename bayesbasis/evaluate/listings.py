@@ -59,7 +59,7 @@ def leave_contract_out(
     chosen = name_models(models)
     spans = _spans(panel, contracts, sorted(days_left, reverse=True))
     length = np.timedelta64(int(max(days_left) * 86_400) + 86_400, "s").astype("timedelta64[ns]")
-    effort = Effort(length, draws, chains, tune, warm_tune, None, seed)
+    effort = Effort(length, draws, chains, tune, warm_tune, None, seed, hindcasts=True)
     folder = make_store(store)
     blocks = [
         Block(name, model, panel, tuple(spans), effort, folder) for name, model in chosen.items()

@@ -31,7 +31,7 @@ from bayesbasis.data.panel import make_panel
 from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.draws import filter_parameters, log_units, natural_draws
 from bayesbasis.inference.prior import prior_draws
-from bayesbasis.inference.sampling import fit
+from bayesbasis.inference.sampling import sample
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.covariates import with_stand_ins
 from bayesbasis.model.hierarchy import spot_inputs
@@ -261,7 +261,7 @@ def _replicate(spec: Spec, panel: xr.Dataset, seed: list[int], effort: Effort) -
     started = perf_counter()
     drawn, truth = replication(spec, panel, seed)
     for doubling in range(effort.doublings + 1):
-        tree = fit(
+        tree = sample(
             spec,
             drawn,
             **effort.at(doubling),

@@ -17,19 +17,16 @@ import bayesbasis
 from bayesbasis.data.panel import known_at, panel_hash, select
 from bayesbasis.evaluate.baselines import Baseline, forecast_baseline
 from bayesbasis.evaluate.future import leave_future_out
-from bayesbasis.evaluate.recalibrated import Recalibrated
 from bayesbasis.evaluate.scores import energy_score, score
-from bayesbasis.forecast.hindcast import hindcast
+from bayesbasis.forecast.fitting import fit
 from bayesbasis.forecast.paths import forecast
-from bayesbasis.forecast.recalibration import recalibrate
 from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.posterior import log_posterior
-from bayesbasis.inference.sampling import fit
 from bayesbasis.inference.storage import save
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.spec import Spec
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,8 @@ class Effort:
         Learn from no quotes older than this; from all if None.
     seed : int
         Seed of everything.
+    hindcasts : bool
+        Whether forecasts spread as far as hindcasts of their fit say.
     """
 
     horizon: np.timedelta64
@@ -57,6 +56,7 @@ class Effort:
     warm_tune: int
     history: np.timedelta64 | None
     seed: int
+    hindcasts: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Block:
     ----------
     name : str
         Name of the model in the result.
-    model : Spec, Recalibrated or Baseline
+    model : Spec or Baseline
         What forecasts.
     panel : xarray.Dataset
         All quotes.
@@ -99,17 +99,11 @@ class Block:
     """
 
     name: str
-    model: Spec | Recalibrated | Baseline
+    model: Spec | Baseline
     panel: xr.Dataset
     spans: tuple[Span, ...]
     effort: Effort
     folder: str | None
-
-    @property
-    def spec(self) -> Spec | None:
-        """What is fitted; nothing of a baseline."""
-        model = self.model.spec if isinstance(self.model, Recalibrated) else self.model
-        return model if isinstance(model, Spec) else None
 
     @property
     def size(self) -> int:
@@ -132,7 +126,7 @@ def windows_of(block: Block) -> Iterator[xr.DataTree]:
                 _write(block.folder, key, window)
             windows.append(window)
             yield window
-        ended_well = not windows[0].attrs["error"] and block.spec is not None
+        ended_well = not windows[0].attrs["error"] and isinstance(block.model, Spec)
         previous = windows[0] if ended_well else None
         before = _key(block, span, span.origins[0], span.ends[0], before) if ended_well else ""
 
@@ -147,7 +141,7 @@ def _attempt(
     started = time.perf_counter()
     # A window that fails is recorded, not fatal.
     try:
-        if isinstance(block.model, Spec | Recalibrated):
+        if isinstance(block.model, Spec):
             window = _of_model(block, span, origin, end, learn())
         else:
             window = _of_baseline(block, span, block.model, origin)
@@ -168,8 +162,6 @@ def _of_model(
     paths = forecast(
         tree, origin, only, times=_times(block, origin), seed=seed, panel=known, spot=False
     )
-    if "hindcast" in tree.children:
-        paths = recalibrate(paths, tree["hindcast"].to_dataset())
     window = _scored(paths, block.panel)
     if span.hidden is None:
         elpd = leave_future_out(tree, block.panel, end, seed=seed)
@@ -217,7 +209,7 @@ def _scored(paths: xr.Dataset, panel: xr.Dataset) -> xr.DataTree:
 
 
 def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
-    assert block.spec is not None
+    assert isinstance(block.model, Spec)
     effort, origin = block.effort, span.origins[0]
     known = _recent(block, origin)
     if span.hidden is not None:
@@ -225,11 +217,11 @@ def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
         known = select(known, names != span.hidden)
     started = time.perf_counter()
     # Once a card and process; after that it costs nothing.
-    target = log_posterior(block.spec, known)
+    target = log_posterior(block.model, known)
     target(np.zeros(target.size))
     compiled = time.perf_counter() - started
     tree = fit(
-        block.spec,
+        block.model,
         known,
         draws=effort.draws,
         chains=effort.chains,
@@ -237,12 +229,9 @@ def _fit(block: Block, span: Span, previous: xr.DataTree | None) -> xr.DataTree:
         seed=_seed(effort.seed, origin),
         start=previous,
         progress=False,
+        hindcasts=effort.hindcasts,
     )
     tree.attrs |= {"compile_s": compiled, "warm": int(previous is not None)}
-    # With less history than a horizon there is nothing to look back on, and bands stay as they are.
-    if isinstance(block.model, Recalibrated) and np.ptp(known["time"].values) > effort.horizon:
-        record = hindcast(tree, horizon=effort.horizon, seed=effort.seed)
-        tree["hindcast"] = xr.DataTree(record)
     return tree
 
 
@@ -266,7 +255,7 @@ def _seed(seed: int, origin: np.datetime64) -> int:
     return int(np.random.SeedSequence([seed, moment]).generate_state(1)[0])
 
 
-def describe(model: Spec | Recalibrated | Baseline) -> str:
+def describe(model: Spec | Baseline) -> str:
     """Say all that a model is: its card, or its own words."""
     return write_card(model) if isinstance(model, Spec) else repr(model)
 

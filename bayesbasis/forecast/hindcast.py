@@ -1,6 +1,5 @@
 """Hindcasts: what a fit would have said at instants of the past, beside what came."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,15 +8,23 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.data.panel import is_perpetual, known_at, lives
+from bayesbasis.data.panel import is_perpetual, known_at, lives, select
 from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.forecast.intervals import bands
-from bayesbasis.forecast.paths import forecast
+from bayesbasis.forecast.paths import simulate_from
 
 Array = NDArray[Any]
 
 # Of everything that paths carry along, what a point is known by.
 _LABELS = ("contract", "origin", "time", "tau", "prob", "bound")
+# Regimes of longer ago say nothing of today's; contracts that live on need all their quotes.
+_MEMORY = np.timedelta64(90, "D")
+# Daily quotes all count; of hourly ones so many, spread evenly.
+_MOST_INSTANTS = 64
+
+
+class NothingToLookBackOn(ValueError):
+    """No dated contract was quoted long enough for a hindcast."""
 
 
 def hindcast(
@@ -33,7 +40,12 @@ def hindcast(
 
     States rest on quotes at or before each origin, parameters on all of the fit's quotes: this is
     no test of a model, which is `backtest`. It says how far bands of many steps, made of shocks
-    that were learned one step ahead, hold what they say; see `recalibrate`.
+    that were learned one step ahead, hold what they say; see `recalibrate`. `fit` keeps the
+    hindcasts that it is not told to leave out, and `forecast` goes by them.
+
+    Of quotes at or before an origin, those of contracts that live on count, and those of the last
+    90 days: enough to tell regimes and each contract's carry. Where there are more than 64 times
+    of quotes within the horizon, 64 of them are looked at.
 
     Parameters
     ----------
@@ -58,21 +70,23 @@ def hindcast(
 
     Raises
     ------
+    NothingToLookBackOn
+        If no dated contract was quoted long enough; it is a ValueError.
     ValueError
-        If no dated contract was quoted long enough to look back on, or a time is not positive.
+        If a time is not positive.
 
     Examples
     --------
     >>> import bayesbasis as bb
-    >>> record = bb.hindcast(fit)  # doctest: +SKIP
-    >>> paths = bb.recalibrate(bb.forecast(fit, seed=2), record)  # doctest: +SKIP
+    >>> record = bb.hindcast(fit, every="7D")  # doctest: +SKIP
+    >>> bb.band_factors(record)  # doctest: +SKIP
     """
     panel = fit["constant_data"].to_dataset()
     apart, length = (positive_time(name, x) for name, x in (("every", every), ("horizon", horizon)))
     seen = list(_looks(fit, panel, apart, length, prob, draws, seed))
     if not seen:
         first, last = panel["time"].values.min(), panel["time"].values.max()
-        raise ValueError(
+        raise NothingToLookBackOn(
             f"there is nothing to look back on: no dated contract was quoted later than {length} "
             f"after the first quote, {first:.19}; the last is of {last:.19}. Give a shorter "
             "horizon or a longer panel."
@@ -100,15 +114,14 @@ def _looks(
         live = known["contract"].values[lives(known, origin) & ~is_perpetual(known)].astype(str)
         ahead = (time > origin) & (time <= origin + length)
         ahead &= np.isin(panel["contract"].values.astype(str), live)[index]
+        ahead &= np.isin(time, _spread(np.unique(time[ahead])))
         if not ahead.any():
             continue
         quoted = panel["contract"].values[index[ahead]].astype(str)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "the fit learned its parameters")
-            paths = forecast(
-                fit, origin, list(live), times=time[ahead], seed=seed, panel=known, draws=draws,
-                spot=False,
-            )  # fmt: skip
+        paths = simulate_from(
+            fit, _recent(known, live, origin), origin, list(live), times=time[ahead], seed=seed,
+            draws=draws, spot=False,
+        )  # fmt: skip
         seen = bands(paths, prob)[["median", "interval"]]
         step = 1 + np.searchsorted(np.unique(time[ahead]), time[ahead])
         points = seen.sel(contract=xr.DataArray(quoted, dims="point")).isel(
@@ -117,3 +130,15 @@ def _looks(
         yield points.assign(outcome=("point", panel["basis"].values[ahead])).assign_coords(
             origin=("point", np.full(len(step), origin))
         )
+
+
+def _spread(times: Array) -> Array:
+    """Keep the most instants that are looked at, spread evenly."""
+    kept = np.linspace(0, len(times) - 1, min(len(times), _MOST_INSTANTS))
+    return times[np.round(kept).astype(int)]
+
+
+def _recent(known: xr.Dataset, live: Array, origin: np.datetime64) -> xr.Dataset:
+    """Keep the quotes that tell of states at the origin."""
+    name = known["contract"].values.astype(str)[known["contract_index"].values]
+    return select(known, np.isin(name, live) | (known["time"].values > origin - _MEMORY))

@@ -14,6 +14,7 @@ from bayesbasis.data.panel import instant, is_perpetual, known_at, lives
 from bayesbasis.forecast.calendar import ahead, grid, positive_time
 from bayesbasis.forecast.leg import with_spot
 from bayesbasis.forecast.origin import states_at
+from bayesbasis.forecast.recalibration import recalibrate
 from bayesbasis.forecast.scenario import Scenario, future
 from bayesbasis.forecast.simulated import simulate_paths
 from bayesbasis.inference.states import thin
@@ -39,6 +40,7 @@ def forecast(
     regime: int | None = None,
     spot: bool = True,
     covariates: Scenario | None = None,
+    recalibrated: bool = True,
 ) -> xr.Dataset:
     """Simulate the basis of live contracts to their expiry.
 
@@ -84,6 +86,8 @@ def forecast(
         over time, or ``"simulate"``: Ornstein-Uhlenbeck, learned from its past with its
         uncertainty. A frame has ``time`` as column or index, a column for each covariate, and
         perhaps ``underlying``. What is not given keeps its last value.
+    recalibrated : bool
+        Whether paths spread as far as the fit's hindcasts say, if it has any; see `recalibrate`.
 
     Returns
     -------
@@ -109,11 +113,45 @@ def forecast(
     UserWarning
         If the fit has learned its parameters from quotes after the origin.
     """
-    spec = read_card(fit.attrs["card"])
     quotes = fit["constant_data"].to_dataset() if panel is None else panel
     start = origin_of(quotes, origin)
     _warn_of_hindsight(fit, start)
-    known = known_at(quotes, start)
+    paths = simulate_from(
+        fit, known_at(quotes, start), start, contracts, horizon, times=times, seed=seed,
+        draws=draws, repeats=repeats, regime=regime, spot=spot, covariates=covariates,
+    )  # fmt: skip
+    if recalibrated and "hindcast" in fit.children:
+        return recalibrate(paths, fit["hindcast"].to_dataset())
+    return paths
+
+
+def simulate_from(
+    fit: xr.DataTree,
+    known: xr.Dataset,
+    start: np.datetime64,
+    contracts: Sequence[str] | None = None,
+    horizon: str | np.timedelta64 | None = None,
+    *,
+    times: ArrayLike | None = None,
+    seed: int,
+    draws: int | None = None,
+    repeats: int = 1,
+    regime: int | None = None,
+    spot: bool = True,
+    covariates: Scenario | None = None,
+) -> xr.Dataset:
+    """Simulate as the model says, whatever its hindcasts say; without a warning of hindsight.
+
+    Parameters
+    ----------
+    fit, contracts, horizon, times, seed, draws, repeats, regime, spot, covariates
+        As `forecast` takes them.
+    known : xarray.Dataset
+        Panel of the quotes known at the origin.
+    start : numpy.datetime64
+        The origin.
+    """
+    spec = read_card(fit.attrs["card"])
     live = live_contracts(known, start, contracts)
     posterior = fit["posterior"].to_dataset()
     posterior = posterior if draws is None else thin(posterior, draws)

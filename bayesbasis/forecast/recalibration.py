@@ -1,5 +1,6 @@
 """Recalibration: bands as wide as hindcasts say they should be."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ DAYS = (4.0, 10.0, 21.0, 42.0, 90.0)
 """Days to expiry between which the factor runs; beyond either end it stays."""
 
 _EDGES = (7.0, 14.0, 30.0, 60.0)
+_LEARNED_IN = 7.0
 _PRIOR_ORIGINS = 12.0
 _MOST = 4.0
 
@@ -107,53 +109,73 @@ def _log_factor(distance: Array, prob: Array) -> float:
 def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
     r"""Widen or narrow forecast paths about their median, as hindcasts say.
 
-    .. math:: b' = m + f(τ)\,(b - m)
+    .. math:: b' = m + f(τ)^w\,(b - m), \qquad w = \min(1, h/h_1)
 
     with the median :math:`m` of all paths and the factor :math:`f` of `band_factors`, between whose
-    days its logarithm runs straight in the logarithm of days to expiry. Perpetuals, which have no
-    expiry, stay as they are.
+    days its logarithm runs straight in the logarithm of days to expiry. It grows into its own over
+    the first week :math:`h_1` of the time ahead :math:`h`: a single step is what the model learned.
+    Deviations, and the scale of their moves, are stretched alike. Perpetuals, which have no expiry,
+    stay as they are.
 
     Parameters
     ----------
     paths : xarray.Dataset
-        From `forecast`.
+        From `forecast`, not recalibrated yet.
     record : xarray.Dataset
         From `hindcast` of the same fit.
 
     Returns
     -------
     xarray.Dataset
-        The paths with another ``basis``. What tells how the model moves from step to step
-        (``deviation``, ``shock_scale``) is left out, for it no longer holds; `convergence` wants
-        the paths as they were.
+        The paths with another ``basis``, ``deviation`` and ``shock_scale``; attr ``recalibrated``
+        says by how much.
 
     Raises
     ------
     ValueError
-        If paths and record are not of the same model.
+        If paths and record are not of the same model, or the paths were recalibrated before.
 
     Examples
     --------
     >>> import bayesbasis as bb
-    >>> paths = bb.recalibrate(bb.forecast(fit, seed=2), bb.hindcast(fit))  # doctest: +SKIP
+    >>> paths = bb.forecast(fit, seed=2, recalibrated=False)  # doctest: +SKIP
+    >>> paths = bb.recalibrate(paths, bb.hindcast(fit, every="7D"))  # doctest: +SKIP
     """
-    if paths.attrs["card"] != record.attrs["card"]:
+    _refuse_another(paths.attrs, record.attrs)
+    if "recalibrated" in paths.attrs:
         raise ValueError(
-            f"the paths are of {paths.attrs['card_name']!r}, the record of "
-            f"{record.attrs['card_name']!r}: take both from one fit"
+            f"the paths are recalibrated ({paths.attrs['recalibrated']}); take them from "
+            "bayesbasis.forecast(fit, recalibrated=False, seed=...)"
         )
     factors = band_factors(record)
-    days = (paths["tau"] * DAYS_PER_YEAR).clip(min=1e-9)
-    log_factor = np.interp(np.log(days), np.log(DAYS), np.log(factors.values))
-    factor = days.copy(data=np.exp(log_factor)).where(days.notnull(), 1.0)
-    basis = paths["basis"]
-    median = basis.median(["chain", "draw"], skipna=False)
-    moved = (median + factor * (basis - median)).transpose(*basis.dims)
+    days = paths["tau"] * DAYS_PER_YEAR
+    ahead = (days.isel(step=0, drop=True) - days).transpose(*days.dims)
+    log_factor = np.interp(np.log(days.clip(min=1e-9)), np.log(DAYS), np.log(factors.values))
+    grown = (ahead / _LEARNED_IN).clip(max=1.0)
+    factor = days.copy(data=np.exp(grown.values * log_factor)).where(days.notnull(), 1.0)
+    stretched = {
+        name: _about_median(paths[name], factor).assign_attrs(paths[name].attrs)
+        for name in ("basis", "deviation")
+    }
+    scale = paths["shock_scale"]
+    stretched["shock_scale"] = (factor * scale).transpose(*scale.dims).assign_attrs(scale.attrs)
     said = ", ".join(
         f"{factor:.3f} at {day:g} d" for day, factor in zip(DAYS, factors, strict=True)
     )
-    kept = paths.drop_vars(["deviation", "shock_scale"])
-    return kept.assign(basis=moved.assign_attrs(basis.attrs)).assign_attrs(recalibrated=said)
+    return paths.assign(stretched).assign_attrs(recalibrated=said)
+
+
+def _refuse_another(paths: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    if paths["card"] != record["card"]:
+        raise ValueError(
+            f"the paths are of {paths['card_name']!r}, the record of {record['card_name']!r}: "
+            "take both from one fit"
+        )
+
+
+def _about_median(paths: xr.DataArray, factor: xr.DataArray) -> xr.DataArray:
+    median = paths.median(["chain", "draw"], skipna=False)
+    return (median + factor * (paths - median)).transpose(*paths.dims)
 
 
 def funding_factors(record: xr.Dataset) -> xr.DataArray:
@@ -212,14 +234,9 @@ def recalibrate_funding(total: xr.DataArray, record: xr.Dataset) -> xr.DataArray
     ValueError
         If total and record are not of the same model.
     """
-    if total.attrs["card"] != record.attrs["card"]:
-        raise ValueError(
-            f"the paths are of {total.attrs['card_name']!r}, the record of "
-            f"{record.attrs['card_name']!r}: take both from one fit"
-        )
+    _refuse_another(total.attrs, record.attrs)
     known = funding_factors(record)
     names = total["contract"].values.astype(str)
     named = np.where(np.isin(names, known["contract"].values), names, "")
     factor = xr.DataArray(known.sel(contract=named).values, dims="contract")
-    median = total.median(["chain", "draw"])
-    return (median + factor * (total - median)).transpose(*total.dims).assign_attrs(total.attrs)
+    return _about_median(total, factor).assign_attrs(total.attrs)

@@ -1,4 +1,4 @@
-"""Fitting: from a specification and a panel to a posterior that knows where it came from."""
+"""Sampling: from a specification and a panel to a posterior that knows where it came from."""
 
 import json
 import time
@@ -80,7 +80,7 @@ _KEPT_STATS = {
 }
 
 
-def fit(
+def sample(
     spec: Spec,
     panel: xr.Dataset,
     *,
@@ -96,45 +96,13 @@ def fit(
 
     Parameters
     ----------
-    spec : Spec
-        The model.
-    panel : xarray.Dataset
-        From `make_panel`.
-    draws, tune, chains : int
-        Draws kept and discarded per chain, and chains; they run in parallel.
-    seed : int
-        Same seed, card and data give the same draws, on any number of cores.
-    sampler : mapping, optional
-        ``{"backend": "nutpie"}`` by default; ``"pymc"``, ``"numpyro"`` or ``"blackjax"`` call
-        `pymc.sample`, and ``"jax"`` is NumPyro. The last three run in JAX alone, on its GPU if it
-        has one. Every other key goes to the sampler, for instance ``target_accept``, 0.95 unless
-        given.
-    start : xarray.DataTree, optional
-        An earlier fit of the same model to other quotes, such as yesterday's: chains begin in its
-        posterior and on its scales, and need a fraction of the tuning. nutpie only.
-    progress : bool
-        Show a progress bar.
+    spec, panel, draws, tune, chains, seed, sampler, start, progress
+        As `bayesbasis.fit` takes them.
 
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior`` (dims chain, draw and the parameters' own), ``sample_stats``,
-        ``log_likelihood`` (one-step log densities by event), ``constant_data`` (the panel), and
-        ``start`` (what the next fit may start from).
-        Attrs: ``card``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s``, ``diagnosis``.
-
-    Raises
-    ------
-    ValueError
-        If draws, tune or chains is not positive, the backend is unknown or not installed, or there
-        is a start and the backend cannot take one.
-
-    Examples
-    --------
-    >>> import bayesbasis as bb
-    >>> prices, truth = bb.simulate_market(seed=1)
-    >>> panel, audit = bb.make_panel(prices)
-    >>> fit = bb.fit(bb.load_card("anchored"), panel, seed=1, progress=False)  # doctest: +SKIP
+        As `bayesbasis.fit` gives it, without hindcasts.
     """
     for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
         if value < 1:

@@ -281,7 +281,7 @@ class Priors:
     transient_half_life: Prior = LogNormal(7.0, 2.0, 1.0)
     transient_share: Prior = LogitNormal(0.3, 1.0)
     half_life: Prior = LogNormal(20.0, 4.0)
-    anchor: Prior = LogNormal(1.0, 2.0)
+    anchor: Prior = LogNormal(1.0, 1.05)
     volatility_exponent: Prior = LogitNormal(0.5, 1.0, -0.5, 1.5)
     slack: Prior = LogNormal(1.0, 4.0)
     volatility: Prior = LogNormal(10.0, 4.0)

@@ -153,8 +153,8 @@ def test_a_forecast_sums_up_every_live_contract(fitted, tmp_path):
         assert contract in result.stdout
 
 
-def test_bands_are_recalibrated_on_request(fitted, tmp_path):
-    for name, flags in (("plain", []), ("moved", ["--recalibrate"])):
+def test_bands_are_as_simulated_on_request(fitted, tmp_path):
+    for name, flags in (("plain", ["--as-simulated"]), ("moved", [])):
         result = run("forecast", fitted, *flags, "--out", tmp_path / f"{name}.csv")
         assert result.exit_code == 0, result.output
     plain, moved = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("plain", "moved"))

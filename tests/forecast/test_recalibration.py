@@ -7,6 +7,7 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayesbasis as bb
+from bayesbasis.data.panel import select
 
 DAY = np.timedelta64(1, "D")
 PROB = np.array([0.5, 0.9])
@@ -39,8 +40,15 @@ def test_a_hindcast_is_the_forecast_of_its_origin(record, fabricated, panel):
     origin = np.unique(record["origin"].values)[2]
     own = record.isel(point=record["origin"].values == origin)
     times = np.unique(own["time"].values)
+    # What contracts said that have expired, and long before, tells nothing of today's states.
+    name = panel["contract"].values[panel["contract_index"].values]
+    heard = np.isin(name, own["contract"]) | (panel["time"].values > origin - 90 * DAY)
+    heard &= panel["time"].values <= origin
     with pytest.warns(UserWarning, match="learned its parameters"):
-        paths = bb.forecast(fabricated, origin, times=times, seed=4, draws=100, spot=False)
+        paths = bb.forecast(
+            fabricated, origin, np.unique(own["contract"]).tolist(), times=times, seed=4,
+            draws=100, spot=False, panel=select(panel, heard),
+        )  # fmt: skip
     seen = bb.bands(paths)
     for i in (0, 40, -1):
         point = own.isel(point=i)
@@ -119,6 +127,9 @@ def test_paths_move_about_their_median(fabricated, record):
     paths = bb.forecast(fabricated, seed=1)
     moved, factors = bb.recalibrate(paths, record), bb.band_factors(record)
     before, after = bb.bands(paths), bb.bands(moved)
+    # A step of a day moves a seventh of the way, in logs; from a week on all of it.
+    steps = (paths["time"] - paths["time"].isel(step=0)) / DAY
+    grown = steps.clip(max=7.0) / 7.0
     xr.testing.assert_allclose(before["median"], after["median"])
     days = before["tau"] * 365
     for name in before["contract"].values:
@@ -126,14 +137,44 @@ def test_paths_move_about_their_median(fabricated, record):
         right = after["interval"].sel(contract=name, prob=0.9)
         ratio = (right.diff("bound") / left.diff("bound")).squeeze("bound")
         expected = np.exp(
-            np.interp(np.log(own.clip(min=1e-3)), np.log(factors["days"]), np.log(factors))
+            grown.sel(contract=name)
+            * np.interp(np.log(own.clip(min=1e-3)), np.log(factors["days"]), np.log(factors))
         )
         live = (own > 0.01) & (left.diff("bound").squeeze("bound") > 0)
         np.testing.assert_allclose(ratio[live], expected[live])
     assert moved["basis"].dims == paths["basis"].dims
     xr.testing.assert_identical(moved["regime"], paths["regime"])
-    with pytest.raises(ValueError, match=r"^the paths lack deviation, shock_scale: "):
-        bb.convergence(moved)
+    spread, own = (p["deviation"].std(["chain", "draw"]) for p in (moved, paths))
+    wider = spread / own
+    known = own.notnull() & (own > 0) & (days > 0.01)
+    for scale in (moved["shock_scale"] / paths["shock_scale"]).stack(path=("chain", "draw")).T:
+        live = known & scale.notnull()
+        np.testing.assert_allclose(scale.transpose(*live.dims).values[live], wider.values[live])
+    assert bb.convergence(moved)["touched"].notnull().any()
+
+
+def test_a_fit_that_looked_back_forecasts_as_its_hindcasts_say(fabricated, record):
+    fit = fabricated.copy()
+    fit["hindcast"] = xr.DataTree(record)
+    plain = bb.forecast(fit, seed=1, recalibrated=False)
+    xr.testing.assert_identical(plain, bb.forecast(fabricated, seed=1))
+    moved = bb.forecast(fit, seed=1)
+    xr.testing.assert_identical(moved, bb.recalibrate(plain, record))
+    with pytest.raises(ValueError, match=r"^the paths are recalibrated \(\d\.\d+ at 4 d, .*\);"):
+        bb.recalibrate(moved, record)
+
+
+@pytest.mark.parametrize(("days", "looked"), [(45, False), (130, True)])
+def test_a_fit_looks_back_if_there_is_a_past(days, looked, panel, spec):
+    first = panel["time"].values.min()
+    short = bb.known_at(panel, first + days * DAY)
+    run = {"draws": 20, "tune": 30, "chains": 1, "seed": 1, "progress": False}
+    fit = bb.fit(spec, short, **run)
+    assert ("hindcast" in fit.children) == looked
+    assert ("hindcast_s" in fit.attrs) == looked
+    assert "hindcast" not in bb.fit(spec, short, **run, hindcasts=False).children
+    if looked:
+        xr.testing.assert_identical(fit["hindcast"].to_dataset(), bb.hindcast(fit, seed=1))
 
 
 def test_paths_and_record_are_of_one_model(fabricated, record):

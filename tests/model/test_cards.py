@@ -242,8 +242,10 @@ def test_the_priors_of_a_card_are_the_defaults(path):
     card, default = load_card(path).priors, Priors()
     # The textbook quotes no noise and has one carry for all contracts: priors that are near points.
     # A premium of 1 bp per 8 hours is 10.95 % a year: carry of perpetuals is wide.
+    # The exponent of a scaled bridge is what it is there for.
     own = {
         "ou": {"noise", "carry_between_contracts"},
+        "scaled-bridge": {"anchor"},
         "premium-carry": {"carry_mean", "coefficient", "coefficient_between"},
     }.get(path.stem, set())
     names = [field.name for field in fields(Priors) if field.name not in own]
@@ -528,5 +530,7 @@ def test_a_card_edited_with_its_comments_reads_as_edited(path):
     ],
 )
 def test_cards_of_laws_differ_in_their_law_alone(name):
-    base = load_card("anchored-regimes-2")
-    assert replace(load_card(name), law=base.law) == base
+    card, base = load_card(name), load_card("anchored-regimes-2")
+    # But for the exponent of a scaled bridge, which no other of these laws has.
+    priors = replace(card.priors, anchor=base.priors.anchor)
+    assert replace(card, law=base.law, priors=priors) == base
