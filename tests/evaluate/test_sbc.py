@@ -140,7 +140,7 @@ def test_a_fit_that_does_not_mix_is_done_again_longer_and_with_more_care_and_ran
         stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 3), dtype=bool))})
         return xr.DataTree.from_dict({"sample_stats": stats})
 
-    monkeypatch.setattr(sbc, "fit", fake)
+    monkeypatch.setattr(sbc, "sample", fake)
     monkeypatch.setattr(sbc, "ranks_of", lambda tree, truth, ranked: {"noise": 1})
     monkeypatch.setattr(
         sbc,

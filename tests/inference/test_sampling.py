@@ -19,7 +19,7 @@ def fitted(spec, panel):
 
 def test_a_fit_has_the_documented_groups(fitted, panel):
     assert set(fitted.children) == {
-        "posterior", "sample_stats", "log_likelihood", "constant_data", "start",
+        "posterior", "sample_stats", "log_likelihood", "constant_data", "start", "hindcast",
     }  # fmt: skip
     xr.testing.assert_identical(fitted["constant_data"].to_dataset(), panel)
     for group in ("posterior", "sample_stats", "log_likelihood"):

@@ -43,10 +43,10 @@ def test_shared_is_one_value_and_independent_one_prior_each(panel):
     assert raw["half_life_raw"].shape == (20_000, 2)
     assert raw["volatility_raw"].shape == (20_000, 2)
     # What nobody names stays pooled: around the market's value.
-    correlation = np.corrcoef(np.log(natural["anchor"]).T)[0, 1]
+    correlation = np.corrcoef(natural["volatility_exponent"].T)[0, 1]
     assert correlation > 0.5
     named = dims(MIXED, layout.levels)
-    assert "anchor_market" in named
+    assert "volatility_exponent_market" in named
     assert not {"noise_market", "half_life_market", "half_life_between"} & set(named)
 
 
