@@ -59,7 +59,7 @@ class Market:
 
     law: Law = Anchored()  # noqa: RUF009 - frozen and empty, safe to share
     half_life: float = 12.0
-    anchor: float = 0.7
+    anchor: float = 1.0
     volatility_exponent: float = 0.5
     slack: float = 1.0
     volatility: tuple[float, ...] = (5.0, 20.0)

@@ -19,7 +19,7 @@ def draw_market(rng):
     ratio = 1.0 + 2.5 * 1.4 ** rng.standard_normal()
     return Market(
         half_life=15.0 * 1.7 ** rng.standard_normal(),
-        anchor=1.0 * 1.5 ** rng.standard_normal(),
+        anchor=1.0 * 1.02 ** rng.standard_normal(),
         volatility_exponent=-0.5 + 2.0 / (1.0 + np.exp(-0.7 * rng.standard_normal())),
         volatility=(volatility, ratio * volatility),
         stay=tuple(15.0 * 1.6 ** rng.standard_normal(2)),
