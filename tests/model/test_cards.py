@@ -98,6 +98,7 @@ def used_priors(spec: Spec) -> set[str]:
     if spec.pooling.underlyings:
         driven = (name for name in parameter_names(spec) if name.endswith("coefficient"))
         spread |= {f"{name}_between" for name in driven}
+    spread |= {f"between_{level}s" for level, _ in spec.pooling.offsets}
     # Spot has its priors in a table of its own.
     return {*parameter_names(spec), *own, *spread} - {*SPOT_PARAMETERS}
 
