@@ -24,7 +24,8 @@ class FundingPriors:
         nothing of the premium but that it is there, and premia need not be as smooth across it. By
         default it is the rule's; a wide prior frees it.
     slow_half_life : Prior
-        Half-life of the slow level, days.
+        Half-life of the slow level, days. Narrow, for a wide prior lets the density one settlement
+        ahead move it to where one level explains days and months, and forecasts of sums suffer.
     drift : Prior
         What one standard deviation of the drift, slower still, moves the premium by, bp.
     drift_stretch : Prior
