@@ -23,15 +23,17 @@ _MOST = 4.0
 def band_factors(record: xr.Dataset) -> xr.DataArray:
     r"""Learn from hindcasts by how much bands should widen, by time to expiry.
 
-    With :math:`z_p` the distance of a quote from the median of its forecast, as a multiple of the
-    distance from there to the bound of the band of probability :math:`p` on that side,
+    With :math:`z` the distance of a quote from the median of its forecast, as a multiple of the
+    distance from there to the bound, on that side, of the widest band kept, of probability
+    :math:`p`,
 
-    .. math:: \ln f = \frac{1}{|P|} \sum_{p \in P} \ln Q_p(z_p)
+    .. math:: f = Q_p(z)
 
-    makes the bands hold what they say, on average over the probabilities kept. It is estimated over
-    all quotes and in ranges of days to expiry (7, 14, 30 and 60 divide them), each drawn to that of
-    all by the weight of 12 origins, and that of all to no change by as many: what is nearly one
-    origin's worth of evidence moves little.
+    makes that band hold what it says. It is estimated over all quotes and in ranges of days to
+    expiry (7, 14, 30 and 60 divide them), in logs, each drawn to that of all by the weight of 12
+    origins, and that of all to no change by as many: what is nearly one origin's worth of evidence
+    moves little. Narrower bands have no say: where a model misses that markets are calm most of the
+    time, they would make all bands as narrow as calm ones should be.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def band_factors(record: xr.Dataset) -> xr.DataArray:
     >>> import bayesbasis as bb
     >>> bb.band_factors(bb.hindcast(fit))  # doctest: +SKIP
     """
+    record = record.isel(prob=[int(np.argmax(record["prob"].values))])
     distance = _distances(record)
     usable = np.isfinite(distance).all(axis=0)
     if not usable.any():
@@ -181,8 +184,9 @@ def _about_median(paths: xr.DataArray, factor: xr.DataArray) -> xr.DataArray:
 def funding_factors(record: xr.Dataset) -> xr.DataArray:
     r"""Learn from hindcasts by how much bands of cumulative funding should widen, by contract.
 
-    As `band_factors` does for time to expiry: the factor of every contract is drawn to that of all
-    by the weight of 12 origins, and that of all to no change by as many.
+    As `band_factors` does for time to expiry, but on average over all bands kept, in logs: each
+    contract has few origins. Its factor is drawn to that of all by the weight of 12 origins, and
+    that of all to no change by as many.
 
     Parameters
     ----------

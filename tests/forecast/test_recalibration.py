@@ -106,12 +106,23 @@ def test_with_much_evidence_bands_become_as_wide_as_they_should():
 
 def test_with_little_evidence_little_changes():
     record = made_up(2.0, 5, 4)
-    distance = np.abs(record["outcome"].values) / (2.0 * norm.ppf((1 + PROB) / 2)[:, None])
-    seen = np.mean([np.log(np.quantile(z, p)) for z, p in zip(distance, PROB, strict=True)])
+    distance = np.abs(record["outcome"].values) / (2.0 * norm.ppf(0.95))
+    seen = np.log(np.quantile(distance, 0.9))
     factors = bb.band_factors(record)
     # Four origins against twelve of prior: once for all quotes, once more for those of the range.
     np.testing.assert_allclose(np.log(factors.sel(days=42)), seen / 4)
     np.testing.assert_allclose(np.log(factors.sel(days=4)), seen / 4 + 0.75 * seen / 4)
+
+
+def test_narrow_bands_have_no_say():
+    """Where half of all quotes are calm, more are near than any Gaussian would have."""
+    record = made_up(1.0, 5, 3000)
+    calm = record["outcome"].values.copy()
+    calm[::2] *= 0.1
+    calm[1::2] *= 1.5
+    factor = bb.band_factors(record.assign(outcome=("point", calm))).sel(days=4).item()
+    # Of the half that is not calm, four fifths have to lie within.
+    np.testing.assert_allclose(factor, 1.5 * norm.ppf(0.9) / norm.ppf(0.95), rtol=0.02)
 
 
 def test_bands_without_width_teach_nothing():
