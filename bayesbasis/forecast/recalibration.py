@@ -184,9 +184,9 @@ def _about_median(paths: xr.DataArray, factor: xr.DataArray) -> xr.DataArray:
 def funding_factors(record: xr.Dataset) -> xr.DataArray:
     r"""Learn from hindcasts by how much bands of cumulative funding should widen, by contract.
 
-    As `band_factors` does for time to expiry, but on average over all bands kept, in logs: each
-    contract has few origins. Its factor is drawn to that of all by the weight of 12 origins, and
-    that of all to no change by as many.
+    As `band_factors` does for time to expiry, but every band kept has a say: the mean of what each
+    would need, in logs. The factor of every contract is drawn to that of all by the weight of 12
+    origins, and that of all to no change by as many.
 
     Parameters
     ----------
