@@ -33,9 +33,9 @@ def found(market, real_data, tmp_path_factory):
         origins,
         "60D",
         refit=refit,
-        draws=200,
-        tune=500,
-        warm_tune=200,
+        draws=300,
+        tune=700,
+        warm_tune=300,
         store=tmp_path_factory.mktemp("windows"),
         progress=False,
     )
