@@ -214,7 +214,10 @@ def _compile_gradient(model: pm.Model, value: Any, without: tuple[str, ...]) -> 
     data = [x.type(name=x.name) for x in shared]
     outputs = graph_replace(outputs, dict(zip(shared, data, strict=True)))
     # Working in place wins nothing on small vectors, and the search for where it may costs a tenth.
-    mode = Mode(_ThreadedLinker(), NUMBA.provided_optimizer.excluding("inplace", *without))
+    rewrites = NUMBA.provided_optimizer.excluding("inplace", *without)
+    # Where a scale over- or underflows the density is no number: that, a sampler can live with.
+    rewrites = rewrites.including("local_remove_check_parameter")
+    mode = Mode(_ThreadedLinker(), rewrites)
     function = pytensor.function([*variables, *data], outputs, mode=mode, on_unused_input="ignore")
     dims = {x.name: model.named_vars_to_dims.get(x.name, ()) for x in variables}
     return Compiled(function.vm.jit_fn, tuple(dims), tuple(x.name for x in data), dims)

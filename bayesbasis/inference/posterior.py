@@ -97,16 +97,29 @@ class LogPosterior:
         Returns
         -------
         ndarray, shape (size,)
-            A mode of the density, or a point on the way to it.
+            A mode of the density, or a point on the way to it; the start, if the density or its
+            slope is not finite there.
         """
+        lowest, slopes = self(start)
+        if not _is_finite(lowest, slopes):
+            return start
 
         def below(flat: Array) -> tuple[float, Array]:
+            nonlocal lowest
             value, slopes = self(flat)
+            # A step so long that it overflows is as bad as any before, so that it is cut short.
+            if not _is_finite(value, slopes):
+                return -lowest, np.zeros_like(flat)
+            lowest = min(lowest, value)
             return -value, -slopes
 
         options = {"maxiter": steps, "maxcor": 30}
         found: Array = minimize(below, start, jac=True, method="L-BFGS-B", options=options).x
         return found
+
+
+def _is_finite(value: float, slopes: Array) -> bool:
+    return bool(np.isfinite(value) and np.isfinite(slopes).all())
 
 
 def log_posterior(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> LogPosterior:

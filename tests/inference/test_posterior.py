@@ -7,6 +7,7 @@ import pytest
 
 import bayesbasis as bb
 from bayesbasis.data.panel import known_at
+from bayesbasis.evaluate.sbc import replication, small_market
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.levels import population
@@ -146,3 +147,15 @@ def test_a_panel_without_a_move_is_an_error(spec, panel):
     first = np.flatnonzero(np.diff(panel["contract_index"].values, prepend=-1))
     with pytest.raises(ValueError, match="no move to learn from"):
         log_posterior(spec, panel.isel(obs=first))
+
+
+def test_a_climb_does_not_leave_where_the_density_overflows():
+    # In this market a step of L-BFGS goes to where scales overflow.
+    spec, panel = bb.load_card("anchored-regimes"), small_market()
+    target = log_posterior(spec, replication(spec, panel, [1, 6])[0])
+    start = np.zeros(target.size)
+    top = target.climb(start, 200)
+    assert np.linalg.norm(target(top)[1]) < 1e-3 * np.linalg.norm(target(start)[1])
+    far = np.full(target.size, 1e3)
+    assert not np.isfinite(target(far)[0])
+    np.testing.assert_array_equal(target.climb(far, 200), far)
