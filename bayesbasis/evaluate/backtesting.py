@@ -23,7 +23,7 @@ type Origins = str | Sequence[Any] | pd.DatetimeIndex
 
 _PER_WINDOW = {
     "window_s": ("s", "time of the window, compilation left out"),
-    "fit_s": ("s", "time of its fit, compilation left out"),
+    "fit_s": ("s", "time of its fit and hindcasts, compilation left out"),
     "compile_s": ("s", "time of compilation"),
     "warm": ("1", "whether its fit started from the one before"),
     "r_hat": ("1", "greatest R-hat"),

@@ -30,8 +30,8 @@ class Comparison:
         (bp); ``elpd`` (nats a quote, by leave-future-out) with its standard error by origin;
         ``weight`` in the stack; and of its fits: ``r_hat`` (greatest), ``ess_bulk`` (smallest),
         ``divergences``, ``first_s`` and ``next_s`` (seconds of a fit from scratch, and of one that
-        starts from the one before; compilation apart, ``compile_s``), ``peak_mb`` and ``failed``
-        windows.
+        starts from the one before, hindcasts included; compilation apart,
+        ``compile_s``), ``peak_mb`` and ``failed`` windows.
     pairs : pandas.DataFrame
         A row a pair: the mean difference in CRPS (bp), first less second, with its interval.
     buckets : pandas.DataFrame

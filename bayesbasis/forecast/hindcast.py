@@ -1,6 +1,6 @@
 """Hindcasts: what a fit would have said at instants of the past, beside what came."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def hindcast(
     prob: Sequence[float] = (0.5, 0.9),
     draws: int = 100,
     seed: int = 1,
+    earlier: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Forecast the fit's own past, from origin after origin.
 
@@ -61,6 +62,9 @@ def hindcast(
         Posterior draws to use.
     seed : int
         Seed of the simulation.
+    earlier : xarray.Dataset, optional
+        Hindcasts of an earlier fit of the same card, such as yesterday's. What an origin saw then
+        is taken over, not forecast again, if the same was quoted within its horizon.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def hindcast(
     NothingToLookBackOn
         If no dated contract was quoted long enough; it is a ValueError.
     ValueError
-        If a time is not positive.
+        If a time is not positive, or the earlier record is of another card, horizon or bands.
 
     Examples
     --------
@@ -83,7 +87,12 @@ def hindcast(
     """
     panel = fit["constant_data"].to_dataset()
     apart, length = (positive_time(name, x) for name, x in (("every", every), ("horizon", horizon)))
-    seen = list(_looks(fit, panel, apart, length, prob, draws, seed))
+    attrs = {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
+    attrs |= {"horizon": str(pd.Timedelta(length)), "seed": seed}
+    if earlier is not None:
+        _refuse_unlike(earlier, attrs, prob)
+    looks = _looks(fit, panel, apart, length, prob, draws, seed, earlier)
+    seen = [look.reset_coords()[["outcome", "median", "interval", *_LABELS]] for look in looks]
     if not seen:
         first, last = panel["time"].values.min(), panel["time"].values.max()
         raise NothingToLookBackOn(
@@ -91,11 +100,23 @@ def hindcast(
             f"after the first quote, {first:.19}; the last is of {last:.19}. Give a shorter "
             "horizon or a longer panel."
         )
-    record = xr.concat(seen, "point").reset_coords()[["outcome", "median", "interval", *_LABELS]]
-    return record.set_coords(_LABELS).assign_attrs(
-        {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
-        | {"horizon": str(pd.Timedelta(length)), "seed": seed}
-    )
+    return xr.concat(seen, "point").set_coords(_LABELS).assign_attrs(attrs)
+
+
+def _refuse_unlike(earlier: xr.Dataset, attrs: Mapping[str, Any], prob: Sequence[float]) -> None:
+    """Refuse a record whose points cannot stand beside those of this one."""
+    if earlier.attrs["card"] != attrs["card"]:
+        raise ValueError(
+            f"the fit is of {attrs['card_name']!r}, the earlier record of "
+            f"{earlier.attrs['card_name']!r} or another card of that name: leave it out"
+        )
+    asked = attrs["horizon"], [float(p) for p in prob]
+    found = earlier.attrs["horizon"], earlier["prob"].values.tolist()
+    if asked != found:
+        raise ValueError(
+            f"the earlier record has horizon {found[0]} and bands {found[1]}; asked for are "
+            f"{asked[0]} and {asked[1]}: leave it out, or ask for the same"
+        )
 
 
 def _looks(
@@ -106,6 +127,7 @@ def _looks(
     prob: Sequence[float],
     draws: int,
     seed: int,
+    earlier: xr.Dataset | None,
 ) -> Iterator[xr.Dataset]:
     """Yield what every origin saw coming, and what came."""
     time, index = panel["time"].values.astype("datetime64[ns]"), panel["contract_index"].values
@@ -118,6 +140,11 @@ def _looks(
         if not ahead.any():
             continue
         quoted = panel["contract"].values[index[ahead]].astype(str)
+        outcome = panel["basis"].values[ahead]
+        before = _taken_over(earlier, origin, quoted, time[ahead], outcome)
+        if before is not None:
+            yield before
+            continue
         paths = simulate_from(
             fit, _recent(known, live, origin), origin, list(live), times=time[ahead], seed=seed,
             draws=draws, spot=False,
@@ -127,9 +154,21 @@ def _looks(
         points = seen.sel(contract=xr.DataArray(quoted, dims="point")).isel(
             step=xr.DataArray(step, dims="point")
         )
-        yield points.assign(outcome=("point", panel["basis"].values[ahead])).assign_coords(
+        yield points.assign(outcome=("point", outcome)).assign_coords(
             origin=("point", np.full(len(step), origin))
         )
+
+
+def _taken_over(
+    earlier: xr.Dataset | None, origin: np.datetime64, contract: Array, time: Array, outcome: Array
+) -> xr.Dataset | None:
+    """Take what an origin saw from an earlier record, if the same came then."""
+    if earlier is None:
+        return None
+    own = earlier.isel(point=np.flatnonzero(earlier["origin"].values == origin))
+    then = own["contract"].values.astype(str), own["time"].values, own["outcome"].values
+    came = zip(then, (contract, time, outcome), strict=True)
+    return own if all(np.array_equal(old, new) for old, new in came) else None
 
 
 def _spread(times: Array) -> Array:

@@ -59,6 +59,8 @@ _UNITS = {
 }
 # Where half-lives are long, carry is hardly identified; careful steps cost little and get there.
 _TARGET_ACCEPT = 0.95
+# Chains that begin in the bulk, and on its scales, have no way to feel for.
+_WARM_TARGET_ACCEPT = 0.8
 # Shocks that a curve shares pin down differences of carry, not its level: an ellipsoid that a
 # diagonal metric cannot round off.
 _ADAPTATION = "low_rank"
@@ -108,7 +110,8 @@ def sample(
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be at least 1")
     started = time.perf_counter()
-    options = {"target_accept": _TARGET_ACCEPT} | dict(sampler or {})
+    target_accept = _TARGET_ACCEPT if start is None else _WARM_TARGET_ACCEPT
+    options = {"target_accept": target_accept} | dict(sampler or {})
     evidence = None
     backend = options.pop("backend", "nutpie")
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}

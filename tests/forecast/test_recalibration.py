@@ -70,6 +70,43 @@ def test_what_comes_later_changes_no_band(record, fabricated, panel):
     assert not record["outcome"].equals(other["outcome"])
 
 
+def test_what_an_earlier_record_has_seen_is_not_forecast_again(record, fabricated):
+    marked = record.assign(median=record["median"] + 1.0)
+    again = bb.hindcast(fabricated, every="45D", horizon="30D", seed=9, earlier=marked)
+    xr.testing.assert_identical(again.drop_attrs(), marked.drop_attrs())
+    # Of a record that ends halfway through a horizon, what that origin saw is not enough.
+    origins = np.unique(record["origin"].values)
+    cut = marked.isel(point=marked["time"].values <= origins[2] + 15 * DAY)
+    grown = bb.hindcast(fabricated, every="45D", horizon="30D", seed=4, earlier=cut)
+    whole = record["origin"].values < origins[2]
+    assert 0 < whole.sum() < whole.size
+    expected = record.assign(median=record["median"] + whole)
+    xr.testing.assert_identical(grown.drop_attrs(), expected.drop_attrs())
+
+
+def test_what_an_origin_saw_is_forecast_again_where_other_quotes_came(record, fabricated):
+    revised = record["origin"].values == np.unique(record["origin"].values)[1]
+    other = record.assign(outcome=record["outcome"] + 1e-9 * revised, median=record["median"] + 1.0)
+    again = bb.hindcast(fabricated, every="45D", horizon="30D", seed=4, earlier=other)
+    xr.testing.assert_identical(again["median"], record["median"] + ~revised)
+
+
+def test_an_earlier_record_is_of_the_same_kind(record, fabricated):
+    other = record.assign_attrs(card="another", card_name="ou")
+    said = (
+        r"^the fit is of 'anchored-regimes-2', the earlier record of 'ou' or another card of that "
+        r"name: leave it out$"
+    )
+    with pytest.raises(ValueError, match=said):
+        bb.hindcast(fabricated, earlier=other)
+    said = (
+        r"^the earlier record has horizon 30 days 00:00:00 and bands \[0.5, 0.9\]; asked for are "
+        r"60 days 00:00:00 and \[0.5, 0.9\]: leave it out, or ask for the same$"
+    )
+    with pytest.raises(ValueError, match=said):
+        bb.hindcast(fabricated, earlier=record)
+
+
 def test_there_must_be_something_to_look_back_on(fabricated):
     with pytest.raises(ValueError, match=r"^there is nothing to look back on: no dated contract "):
         bb.hindcast(fabricated, horizon="2000D")
@@ -185,7 +222,14 @@ def test_a_fit_looks_back_if_there_is_a_past(days, looked, panel, spec):
     assert ("hindcast_s" in fit.attrs) == looked
     assert "hindcast" not in bb.fit(spec, short, **run, hindcasts=False).children
     if looked:
-        xr.testing.assert_identical(fit["hindcast"].to_dataset(), bb.hindcast(fit, seed=1))
+        record = fit["hindcast"].to_dataset()
+        xr.testing.assert_identical(record, bb.hindcast(fit, seed=1))
+        fit["hindcast"] = xr.DataTree(record.assign(median=record["median"] + 1.0))
+        later = bb.known_at(panel, first + (days + 10) * DAY)
+        warm = bb.fit(spec, later, **run, start=fit)["hindcast"].to_dataset()
+        # The horizon of the second origin had not passed then.
+        old = warm["origin"].values == warm["origin"].values.min()
+        np.testing.assert_array_equal(warm["median"].values > 0.5, old)
 
 
 def test_paths_and_record_are_of_one_model(fabricated, record):
