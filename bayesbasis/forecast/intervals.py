@@ -68,9 +68,8 @@ def bands(
         result["equilibrium"] = fair.mean(sample)
     for name in result.data_vars:
         result[name].attrs = {"units": "1", "long_name": f"{name} of the {values.long_name}"}
-    kept = {
-        name: paths.attrs[name] for name in ("origin", "card", "card_name", "data_hash", "seed")
-    }
+    names = ("origin", "card", "card_name", "data_hash", "seed", "recalibrated")
+    kept = {name: paths.attrs[name] for name in names if name in paths.attrs}
     return result.assign_attrs(interval_kind=kind, variable=variable, **kept)
 
 

@@ -71,6 +71,11 @@ def bands_section(bands: xr.Dataset, panel: xr.Dataset | None) -> Section:
         f"Where the quoted basis will be, with probability {levels}: parameters, regimes and "
         "shocks are all uncertain in it."
     )
+    if "recalibrated" in bands.attrs:
+        words += (
+            " They are as wide as forecasts of the fit's own past say; of the width as simulated "
+            f"that is {bands.attrs['recalibrated']} before expiry."
+        )
     words += f" {left} more contracts are in the tables alone." if left else ""
     return Section("bands", "Bands to expiry", words, pictures=tuple(shown))
 

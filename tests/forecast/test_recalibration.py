@@ -208,6 +208,7 @@ def test_a_fit_that_looked_back_forecasts_as_its_hindcasts_say(fabricated, recor
     xr.testing.assert_identical(plain, bb.forecast(fabricated, seed=1))
     moved = bb.forecast(fit, seed=1)
     xr.testing.assert_identical(moved, bb.recalibrate(plain, record))
+    assert bb.bands(moved).attrs["recalibrated"] == moved.attrs["recalibrated"]
     with pytest.raises(ValueError, match=r"^the paths are recalibrated \(\d\.\d+ at 4 d, .*\);"):
         bb.recalibrate(moved, record)
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 import bayesbasis as bb
 from bayesbasis.report.pictures import picture_bands, svg
+from bayesbasis.report.sections import bands_section
 
 NASTY = "<script>alert('$x$|&')</script>"
 
@@ -52,6 +53,17 @@ def test_the_page_says_what_the_datasets_say(page, desk_found):
     assert f"{desk_found['mispricing']['rich'].values[0]:.0%}" in text
     wild = desk_found["spot"]["volatility"].sel(regime=2).median()
     assert f"{float(wild):.0f}" in text
+
+
+def test_the_page_says_how_bands_were_recalibrated(desk_found):
+    bands = desk_found["bands"]
+    plain = bands_section(bands, None).words
+    assert "as simulated" not in plain
+    said = bands_section(bands.assign_attrs(recalibrated="0.900 at 4 d, 1.100 at 10 d"), None).words
+    assert said == (
+        f"{plain} They are as wide as forecasts of the fit's own past say; of the width as "
+        "simulated that is 0.900 at 4 d, 1.100 at 10 d before expiry."
+    )
 
 
 def test_the_page_reaches_for_nothing(page):
