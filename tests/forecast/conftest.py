@@ -1,7 +1,9 @@
 """Fits that nobody had to wait for, and paths that no model made."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -51,3 +53,27 @@ def fabricated(fabricate, spec, panel) -> xr.DataTree:
 def fixed(fabricate, gaussian, one) -> xr.DataTree:
     """4,000 draws that are all the same."""
     return fabricate(gaussian, one, draws=2000, spread=0.0)
+
+
+@pytest.fixture(scope="session")
+def assert_says_the_same() -> Callable[..., None]:
+    """Compare a fit and its paths with those of a model that is the same in other words."""
+
+    def close(one: xr.Dataset, other: xr.Dataset) -> None:
+        for name in other.data_vars:
+            if np.issubdtype(other[name].dtype, np.number):
+                np.testing.assert_allclose(
+                    one[name].values, other[name].values, rtol=2e-6, atol=1e-12, err_msg=name
+                )
+
+    def check(
+        one: tuple[xr.DataTree, xr.Dataset], other: tuple[xr.DataTree, xr.Dataset], origin: str
+    ) -> None:
+        (fit, paths), (same, plain) = one, other
+        assert np.isfinite(plain["spot"]).any()
+        close(paths, plain)
+        close(bb.convergence(paths), bb.convergence(plain))
+        close(bb.mispricing(fit, origin), bb.mispricing(same, origin))
+        close(bb.filter_states(fit), bb.filter_states(same))
+
+    return check

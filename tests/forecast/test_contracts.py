@@ -53,23 +53,13 @@ def same(fit, card):
     return tree
 
 
-def close(one, other):
-    for name in other.data_vars:
-        if np.issubdtype(other[name].dtype, np.number):
-            np.testing.assert_allclose(
-                one[name].values, other[name].values, rtol=2e-6, atol=1e-12, err_msg=name
-            )
-
-
-def test_what_contracts_add_is_what_venues_of_their_own_would(fit, same, panel):
+def test_what_contracts_add_is_what_venues_of_their_own_would(
+    fit, same, panel, assert_says_the_same
+):
     own = on_venues_of_their_own(panel)
     paths = bb.forecast(fit, ORIGIN, panel=panel, seed=5)
     plain = bb.forecast(same, ORIGIN, panel=own, seed=5)
-    assert np.isfinite(plain["spot"]).any()
-    close(paths, plain)
-    close(bb.convergence(paths), bb.convergence(plain))
-    close(bb.mispricing(fit, ORIGIN), bb.mispricing(same, ORIGIN))
-    close(bb.filter_states(fit), bb.filter_states(same))
+    assert_says_the_same((fit, paths), (same, plain), ORIGIN)
     # The contracts of these quotes are those of the fit, so that none is drawn.
     end = np.datetime64("2022-06-10")
     assert (bb.known_at(panel, end)["contract"] == fit["posterior"]["contract"]).all()
