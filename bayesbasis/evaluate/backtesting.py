@@ -12,8 +12,9 @@ import xarray as xr
 
 from bayesbasis.data.panel import instant, panel_hash
 from bayesbasis.evaluate.baselines import BASELINES, Baseline
+from bayesbasis.evaluate.blocks import Block, Effort, Span
 from bayesbasis.evaluate.parallel import run_blocks
-from bayesbasis.evaluate.windows import Block, Effort, Span, describe
+from bayesbasis.evaluate.windows import describe
 from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.spec import Spec

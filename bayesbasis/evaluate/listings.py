@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 
 from bayesbasis.evaluate.backtesting import Model, gather, make_store, name_models
+from bayesbasis.evaluate.blocks import Block, Effort, Span
 from bayesbasis.evaluate.parallel import run_blocks
-from bayesbasis.evaluate.windows import Block, Effort, Span
 
 _DAY = np.timedelta64(86_400 * 10**9, "ns")
 

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesbasis.evaluate.windows import Block
+    from bayesbasis.evaluate.blocks import Block
 
 # Held while the process lives, so that no other takes its folder.
 _HELD: list[FileLock] = []
