@@ -24,8 +24,11 @@ from .evaluate.scores import score as score
 from .evaluate.stacking import stack as stack
 from .forecast.convergence import convergence as convergence
 from .forecast.fitting import fit as fit
+from .forecast.fitting import fit_funding as fit_funding
 from .forecast.funding import forecast_funding as forecast_funding
 from .forecast.funding_hindcast import hindcast_funding as hindcast_funding
+from .forecast.funding_recalibration import funding_factors as funding_factors
+from .forecast.funding_recalibration import recalibrate_funding as recalibrate_funding
 from .forecast.hindcast import hindcast as hindcast
 from .forecast.intervals import bands as bands
 from .forecast.leg import spot_leg as spot_leg
@@ -37,13 +40,10 @@ from .forecast.passage import half_life as half_life
 from .forecast.paths import forecast as forecast
 from .forecast.prior import prior_bands as prior_bands
 from .forecast.recalibration import band_factors as band_factors
-from .forecast.recalibration import funding_factors as funding_factors
 from .forecast.recalibration import recalibrate as recalibrate
-from .forecast.recalibration import recalibrate_funding as recalibrate_funding
 from .forecast.stress import shock as shock
 from .forecast.valuation import mispricing as mispricing
 from .inference.diagnostics import diagnose as diagnose
-from .inference.funding import fit_funding as fit_funding
 from .inference.states import filter_states as filter_states
 from .inference.storage import load as load
 from .inference.storage import save as save

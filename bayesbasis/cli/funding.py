@@ -47,12 +47,11 @@ def funding(
     quick: Annotated[
         bool, typer.Option("--quick", help="Draw from the Gaussian at the posterior mode instead.")
     ] = False,
-    recalibrate: Annotated[
+    as_simulated: Annotated[
         bool,
         typer.Option(
-            "--recalibrate",
-            help="Make bands of cumulative funding as wide as forecasts of the fit's own past show "
-            "they should be.",
+            "--as-simulated",
+            help="Leave bands as the model has them, whatever forecasts of the fit's own past say.",
         ),
     ] = False,
     seed: Seed = 1,
@@ -78,16 +77,17 @@ def funding(
     )
     progress.print(tree.attrs["diagnosis"], highlight=False)
     with step(f"forecast every settlement of {horizon}"):
-        paths = bb.forecast_funding(tree, horizon, seed=seed, draws=2000)
-        record = bb.hindcast_funding(tree, horizon=horizon, seed=seed) if recalibrate else None
-        outlook = bb.funding_outlook(paths, record=record)
+        paths = bb.forecast_funding(
+            tree, horizon, seed=seed, draws=2000, recalibrated=not as_simulated
+        )
+        outlook = bb.funding_outlook(paths)
     with step(f"write {out}"):
         write_table(audit, out / "audit.csv")
         write_table(funding_table(outlook), out / "outlook.csv")
         bb.save(tree, out / "fit.nc")
         figures = {
             "funding": plot_funding(paths, made),
-            "cumulative": plot_cumulative(paths, made, record),
+            "cumulative": plot_cumulative(paths, made),
         }
         write_figures(figures, out)
     results.print(outlook_view(outlook))

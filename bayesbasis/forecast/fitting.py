@@ -1,13 +1,18 @@
 """Fitting: a posterior, and what it would have said of its own past."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import xarray as xr
 
+from bayesbasis.forecast.funding_hindcast import hindcast_funding
 from bayesbasis.forecast.hindcast import NothingToLookBackOn, hindcast
+from bayesbasis.inference.funding import sample_funding
 from bayesbasis.inference.sampling import sample
+from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.spec import Spec
 
 
@@ -78,14 +83,78 @@ def fit(
         spec, panel, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler,
         start=start, progress=progress,
     )  # fmt: skip
-    if hindcasts:
-        started = time.perf_counter()
-        # A short panel, or one of perpetuals, has no past to look back on: bands stay as they are.
-        try:
-            record = hindcast(tree, seed=seed, earlier=_record_of(start, tree))
-        except NothingToLookBackOn:
-            return tree
-        tree["hindcast"] = xr.DataTree(record)
+    look_back = partial(hindcast, earlier=_record_of(start, tree))
+    return _looked_back(tree, look_back, seed) if hindcasts else tree
+
+
+def fit_funding(
+    spec: FundingSpec,
+    history: xr.Dataset,
+    *,
+    draws: int = 500,
+    tune: int = 500,
+    chains: int = 4,
+    seed: int,
+    sampler: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    hindcasts: bool = True,
+) -> xr.DataTree:
+    """Sample the posterior of a funding history, diagnose it, and look back on it.
+
+    Parameters
+    ----------
+    spec : FundingSpec
+        The model.
+    history : xarray.Dataset
+        From `make_funding`.
+    draws, tune, chains : int
+        Draws kept and discarded per chain, and chains. They begin around the highest of the modes
+        that twelve climbs find, and walk in the coordinates of the posterior's curvature there.
+    seed : int
+        Same seed, card and data give the same draws.
+    sampler : mapping, optional
+        Goes to nutpie, for instance ``{"target_accept": 0.9}``. ``{"backend": "laplace"}`` draws
+        from the Gaussian at the posterior mode instead: seconds instead of minutes, for rolling
+        refits; the diagnosis then says so.
+    progress : bool
+        Show a progress bar.
+    hindcasts : bool
+        Whether to look back, as `hindcast_funding` does by default, so that `forecast_funding`
+        knows how far sums should spread.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats``, ``constant_data`` (the history) and ``hindcast``,
+        unless left out or the history is shorter than 60 days. Attrs:
+        ``card``, ``card_name``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s`` (of
+        sampling), ``hindcast_s``,
+        ``diagnosis``, ``modes`` (log density where each climb ended, the highest first: no chain
+        visits a mode that is ten lower).
+
+    Raises
+    ------
+    ValueError
+        If draws, tune or chains is not positive.
+
+    Examples
+    --------
+    >>> import bayesbasis as bb
+    >>> history, audit = bb.make_funding("funding.parquet")  # doctest: +SKIP
+    >>> fit = bb.fit_funding(bb.FundingSpec(), history, seed=1)  # doctest: +SKIP
+    """
+    tree = sample_funding(
+        spec, history, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler,
+        progress=progress,
+    )  # fmt: skip
+    return _looked_back(tree, hindcast_funding, seed) if hindcasts else tree
+
+
+def _looked_back(tree: xr.DataTree, look_back: Callable[..., xr.Dataset], seed: int) -> xr.DataTree:
+    """Put a fit's hindcasts beside it. Where there is no past to look back on, bands stay."""
+    started = time.perf_counter()
+    with suppress(NothingToLookBackOn):
+        tree["hindcast"] = xr.DataTree(look_back(tree, seed=seed))
         tree.attrs["hindcast_s"] = time.perf_counter() - started
     return tree
 

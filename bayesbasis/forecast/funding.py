@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.data.panel import instant, known_at
+from bayesbasis.forecast.funding_recalibration import recalibrate_funding
 from bayesbasis.model.covariates import standardised
 from bayesbasis.model.funding_cards import read_funding_card
 from bayesbasis.model.funding_layout import (
@@ -45,6 +46,7 @@ def forecast_funding(
     history: xr.Dataset | None = None,
     contracts: Sequence[str] | None = None,
     draws: int | None = None,
+    recalibrated: bool = True,
 ) -> xr.Dataset:
     """Posterior predictive paths of every settlement within a horizon.
 
@@ -68,13 +70,17 @@ def forecast_funding(
         All that are live by default.
     draws : int, optional
         Posterior draws to use, spread evenly over the chains; all by default.
+    recalibrated : bool
+        Whether sums spread as far as the fit's hindcasts say, if it has any; see
+        `recalibrate_funding`.
 
     Returns
     -------
     xarray.Dataset
         Dims chain, draw, contract, step: ``funding`` (of one interval, a fraction) and ``premium``
         (per 8 hours); missing after a contract's last step. Coords ``time`` (contract, step),
-        ``interval_hours`` (contract), ``interest``, ``clamp``, ``underlying``, ``venue``.
+        ``interval_hours`` (contract), ``interest``, ``clamp``, ``underlying``, ``venue``; and
+        ``sum_factor``, if recalibrated.
 
     Raises
     ------
@@ -122,9 +128,12 @@ def forecast_funding(
                 arrays["funding"][:, i, : funding.shape[1]] = funding
     paths = _dataset(known, live, [due[k][0] for k in live], posterior, arrays)
     kept = {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
-    return paths.assign_attrs(
+    paths = paths.assign_attrs(
         origin=str(start), horizon=str(pd.Timedelta(length)), seed=seed, **kept
     )
+    if recalibrated and "hindcast" in fit.children:
+        return recalibrate_funding(paths, fit["hindcast"].to_dataset())
+    return paths
 
 
 def _recent(known: xr.Dataset, start: np.datetime64) -> xr.Dataset:

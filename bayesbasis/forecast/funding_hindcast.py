@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayesbasis.forecast.calendar import positive_time
 from bayesbasis.forecast.funding import forecast_funding, live_contracts
+from bayesbasis.forecast.hindcast import NothingToLookBackOn, provenance
 from bayesbasis.forecast.outlook import cumulative_funding
 
 # A sum with more settlements missing than this is no outcome.
@@ -26,7 +27,8 @@ def hindcast_funding(
     """Forecast cumulative funding from origin after origin in the fit's own past.
 
     Like `hindcast`: states rest on settlements at or before each origin, parameters on all of the
-    fit's. For `recalibrate_funding`.
+    fit's. `fit_funding` keeps these hindcasts unless it is told to leave them out, and
+    `forecast_funding` goes by them; see `recalibrate_funding`.
 
     Parameters
     ----------
@@ -52,17 +54,19 @@ def hindcast_funding(
 
     Raises
     ------
+    NothingToLookBackOn
+        If the history is not two horizons long; it is a ValueError.
     ValueError
-        If the history is not two horizons long, or a time is not positive.
+        If a time is not positive.
 
     Examples
     --------
     >>> import bayesbasis as bb
-    >>> record = bb.hindcast_funding(fit)  # doctest: +SKIP
-    >>> outlook = bb.funding_outlook(paths, record=record)  # doctest: +SKIP
+    >>> record = bb.hindcast_funding(fit, every="7D")  # doctest: +SKIP
+    >>> bb.funding_factors(record)  # doctest: +SKIP
     """
     history = fit["constant_data"].to_dataset()
-    apart, length = (positive_time(name, x) for name, x in (("every", every), ("horizon", horizon)))
+    apart, length = positive_time("every", every), positive_time("horizon", horizon)
     first, last = history["time"].values.min(), history["time"].values.max()
     origins = np.arange(last - length, first + length - np.timedelta64(1, "ns"), -apart)[::-1]
     seen = [
@@ -72,14 +76,11 @@ def hindcast_funding(
         for look in _looks(fit, history, origin, length, prob, draws, seed)
     ]
     if not seen:
-        raise ValueError(
+        raise NothingToLookBackOn(
             f"there is nothing to look back on: settlements run from {first:.19} to {last:.19}, "
             f"and forecasts over {pd.Timedelta(length)} need twice that. Give a shorter horizon."
         )
-    return xr.concat(seen, "point").assign_attrs(
-        {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
-        | {"horizon": str(pd.Timedelta(length)), "seed": seed}
-    )
+    return xr.concat(seen, "point").assign_attrs(provenance(fit, length, seed))
 
 
 def _looks(
@@ -92,7 +93,7 @@ def _looks(
     seed: int,
 ) -> Iterator[xr.Dataset]:
     """Yield what was seen from one origin, contract by contract, and what came."""
-    paths = forecast_funding(fit, length, seed=seed, origin=origin, draws=draws)
+    paths = forecast_funding(fit, length, seed=seed, origin=origin, draws=draws, recalibrated=False)
     total = cumulative_funding(paths)
     levels = np.asarray(prob, dtype=float)
     tails = np.stack([(1.0 - levels) / 2.0, (1.0 + levels) / 2.0])

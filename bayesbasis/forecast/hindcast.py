@@ -24,7 +24,7 @@ _MOST_INSTANTS = 64
 
 
 class NothingToLookBackOn(ValueError):
-    """No dated contract was quoted long enough for a hindcast."""
+    """No past is long enough for a hindcast."""
 
 
 def hindcast(
@@ -86,9 +86,8 @@ def hindcast(
     >>> bb.band_factors(record)  # doctest: +SKIP
     """
     panel = fit["constant_data"].to_dataset()
-    apart, length = (positive_time(name, x) for name, x in (("every", every), ("horizon", horizon)))
-    attrs = {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
-    attrs |= {"horizon": str(pd.Timedelta(length)), "seed": seed}
+    apart, length = positive_time("every", every), positive_time("horizon", horizon)
+    attrs = provenance(fit, length, seed)
     if earlier is not None:
         _refuse_unlike(earlier, attrs, prob)
     looks = _looks(fit, panel, apart, length, prob, draws, seed, earlier)
@@ -117,6 +116,12 @@ def _refuse_unlike(earlier: xr.Dataset, attrs: Mapping[str, Any], prob: Sequence
             f"the earlier record has horizon {found[0]} and bands {found[1]}; asked for are "
             f"{asked[0]} and {asked[1]}: leave it out, or ask for the same"
         )
+
+
+def provenance(fit: xr.DataTree, horizon: np.timedelta64, seed: int) -> dict[str, Any]:
+    """What a record says of where it comes from."""
+    kept = {name: fit.attrs[name] for name in ("card", "card_name", "data_hash")}
+    return kept | {"horizon": str(pd.Timedelta(horizon)), "seed": seed}
 
 
 def _looks(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesbasis.forecast.recalibration import recalibrate_funding
+from bayesbasis.forecast.funding_recalibration import stretch_sums
 
 _SAMPLE = ("chain", "draw")
 _HOURS_PER_YEAR = 8760.0
@@ -65,6 +65,8 @@ def cumulative_funding(
 ) -> xr.DataArray:
     """Funding of all settlements within a time from the origin, draw by draw.
 
+    Sums of recalibrated paths spread as far as hindcasts say: see `recalibrate_funding`.
+
     Parameters
     ----------
     paths : xarray.Dataset
@@ -83,11 +85,11 @@ def cumulative_funding(
         If `within` is beyond the horizon of the paths.
     """
     due = paths["funding"].where(paths["time"] <= _end(paths, within))
-    total = due.sum("step")
-    days = pd.Timedelta(_length(paths, within)).total_seconds() / 86_400
-    model = {name: paths.attrs[name] for name in ("card", "card_name") if name in paths.attrs}
+    length = _length(paths, within)
+    total, days = due.sum("step"), length.total_seconds() / 86_400
+    total = stretch_sums(total, paths, length.to_timedelta64())
     long_name = f"funding paid by longs over {days:g} days"
-    return total.rename("cumulative").assign_attrs({"units": "1", "long_name": long_name} | model)
+    return total.rename("cumulative").assign_attrs({"units": "1", "long_name": long_name})
 
 
 def funding_outlook(
@@ -95,9 +97,11 @@ def funding_outlook(
     within: str | np.timedelta64 | None = None,
     *,
     prob: float = 0.9,
-    record: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Sum up what each perpetual will pay.
+
+    Where the paths are recalibrated, so are cumulative funding and what follows from it, the APR
+    and whether it is negative. Shares, odds and times of single settlements are as simulated.
 
     Parameters
     ----------
@@ -107,10 +111,6 @@ def funding_outlook(
         Time from the origin; the horizon of the paths by default.
     prob : float
         Probability of the intervals.
-    record : xarray.Dataset, optional
-        From `hindcast_funding`: cumulative funding and what follows from it, the APR and whether it
-        is negative, are recalibrated, by `recalibrate_funding`. Shares, odds and times of single
-        settlements are as simulated.
 
     Returns
     -------
@@ -123,8 +123,6 @@ def funding_outlook(
         ``reverts``, P(there is one).
     """
     total = cumulative_funding(paths, within)
-    if record is not None:
-        total = recalibrate_funding(total, record)
     years = pd.Timedelta(_length(paths, within)).total_seconds() / 3600 / _HOURS_PER_YEAR
     due = paths["funding"].where(paths["time"] <= _end(paths, within))
     seen = due.notnull()

@@ -1,6 +1,6 @@
 """Recalibration: bands as wide as hindcasts say they should be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,21 +63,8 @@ def band_factors(record: xr.Dataset) -> xr.DataArray:
     >>> import bayesbasis as bb
     >>> bb.band_factors(bb.hindcast(fit))  # doctest: +SKIP
     """
-    record = record.isel(prob=[int(np.argmax(record["prob"].values))])
-    distance = _distances(record)
-    usable = np.isfinite(distance).all(axis=0)
-    if not usable.any():
-        raise ValueError("the record has no band of any width; take it from bayesbasis.hindcast")
-    prob, origin = record["prob"].values, record["origin"].values
-    everywhere, count = _log_factor(distance[:, usable], prob), len(np.unique(origin[usable]))
-    everywhere = _drawn(everywhere, count)
-    place, factors, origins = np.searchsorted(_EDGES, record["tau"] * DAYS_PER_YEAR), [], []
-    for bucket in range(len(DAYS)):
-        here = usable & (place == bucket)
-        count = len(np.unique(origin[here]))
-        own = _log_factor(distance[:, here], prob) if count else 0.0
-        factors.append(np.exp(_drawn(own, count, everywhere)))
-        origins.append(count)
+    place = np.searchsorted(_EDGES, record["tau"].values * DAYS_PER_YEAR)
+    _, factors, origins = width_factors(record, [place == bucket for bucket in range(len(DAYS))])
     return xr.DataArray(
         factors,
         {"days": list(DAYS), "origins": ("days", origins)},
@@ -87,26 +74,66 @@ def band_factors(record: xr.Dataset) -> xr.DataArray:
     )
 
 
-def _distances(record: xr.Dataset) -> Array:
-    """Distance of every quote from the median as a multiple of its bound's, (prob, point)."""
-    interval = record["interval"].transpose("bound", "prob", "point")
+def width_factors(
+    record: xr.Dataset, groups: Sequence[Array]
+) -> tuple[tuple[float, int], list[float], list[int]]:
+    """Learn what makes the widest band of a record hold what it says, over all and in groups.
+
+    Parameters
+    ----------
+    record : xarray.Dataset
+        From `hindcast` or `hindcast_funding`.
+    groups : sequence of ndarray of bool, shape (point,)
+        Which points belong to each.
+
+    Returns
+    -------
+    everywhere : tuple of float and int
+        Factor of all points, and how many origins it rests on.
+    factors, origins : list
+        Of every group.
+
+    Raises
+    ------
+    ValueError
+        If no point has a band of any width.
+    """
+    widest = record.isel(prob=int(np.argmax(record["prob"].values)))
+    distance, prob = _distances(widest), float(widest["prob"])
+    usable, origin = np.isfinite(distance), record["origin"].values
+    if not usable.any():
+        raise ValueError("the record has no band of any width; take it from bayesbasis.hindcast")
+
+    def estimate(here: Array, toward: float) -> tuple[float, int]:
+        count = len(np.unique(origin[here]))
+        own = _log_factor(distance[here], prob) if count else 0.0
+        return _drawn(own, count, toward), count
+
+    log_factor, count = estimate(usable, 0.0)
+    found = [estimate(usable & group, log_factor) for group in groups]
+    factors, origins = [float(np.exp(own)) for own, _ in found], [n for _, n in found]
+    return (float(np.exp(log_factor)), count), factors, origins
+
+
+def _distances(widest: xr.Dataset) -> Array:
+    """Distance of every outcome from the median as a multiple of its bound's, (point,)."""
+    interval = widest["interval"].transpose("bound", "point")
     lower, upper = (interval.sel(bound=bound).values for bound in ("lower", "upper"))
-    median, outcome = record["median"].values, record["outcome"].values
+    median, outcome = widest["median"].values, widest["outcome"].values
     width = np.where(outcome > median, upper - median, median - lower)
-    off = np.broadcast_to(np.abs(outcome - median), width.shape)
+    off = np.abs(outcome - median)
     return np.divide(off, width, out=np.full(width.shape, np.nan), where=width > 0)
 
 
-def _drawn(own: float, origins: int, toward: float = 0.0) -> float:
+def _drawn(own: float, origins: int, toward: float) -> float:
     """Draw an estimate toward that of all by the weight of 12 origins."""
     weight = origins / (origins + _PRIOR_ORIGINS)
     return weight * own + (1.0 - weight) * toward
 
 
-def _log_factor(distance: Array, prob: Array) -> float:
-    """Logarithm of what makes bands hold what they say."""
-    each = [np.quantile(z, p) for z, p in zip(distance, prob, strict=True)]
-    return float(np.log(np.clip(each, 1.0 / _MOST, _MOST)).mean())
+def _log_factor(distance: Array, prob: float) -> float:
+    """Logarithm of what makes a band hold what it says."""
+    return float(np.log(np.clip(np.quantile(distance, prob), 1.0 / _MOST, _MOST)))
 
 
 def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
@@ -144,20 +171,16 @@ def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
     >>> paths = bb.forecast(fit, seed=2, recalibrated=False)  # doctest: +SKIP
     >>> paths = bb.recalibrate(paths, bb.hindcast(fit, every="7D"))  # doctest: +SKIP
     """
-    _refuse_another(paths.attrs, record.attrs)
-    if "recalibrated" in paths.attrs:
-        raise ValueError(
-            f"the paths are recalibrated ({paths.attrs['recalibrated']}); take them from "
-            "bayesbasis.forecast(fit, recalibrated=False, seed=...)"
-        )
+    refuse_another(paths.attrs, record.attrs)
+    refuse_again(paths.attrs, "forecast")
     factors = band_factors(record)
     days = paths["tau"] * DAYS_PER_YEAR
     ahead = (days.isel(step=0, drop=True) - days).transpose(*days.dims)
     log_factor = np.interp(np.log(days.clip(min=1e-9)), np.log(DAYS), np.log(factors.values))
-    grown = (ahead / _LEARNED_IN).clip(max=1.0)
-    factor = days.copy(data=np.exp(grown.values * log_factor)).where(days.notnull(), 1.0)
+    factor = days.copy(data=np.exp(grown_in(ahead).values * log_factor))
+    factor = factor.where(days.notnull(), 1.0)
     stretched = {
-        name: _about_median(paths[name], factor).assign_attrs(paths[name].attrs)
+        name: about_median(paths[name], factor).assign_attrs(paths[name].attrs)
         for name in ("basis", "deviation")
     }
     scale = paths["shock_scale"]
@@ -168,7 +191,22 @@ def recalibrate(paths: xr.Dataset, record: xr.Dataset) -> xr.Dataset:
     return paths.assign(stretched).assign_attrs(recalibrated=said)
 
 
-def _refuse_another(paths: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def grown_in(days: Any) -> Any:
+    """Share of a factor, in logs, so many days ahead: all of it from a week on."""
+    return np.minimum(days / _LEARNED_IN, 1.0)
+
+
+def refuse_again(paths: Mapping[str, Any], verb: str) -> None:
+    """Refuse paths that are recalibrated already."""
+    if "recalibrated" in paths:
+        raise ValueError(
+            f"the paths are recalibrated ({paths['recalibrated']}); take them from "
+            f"bayesbasis.{verb}(fit, recalibrated=False, seed=...)"
+        )
+
+
+def refuse_another(paths: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse a record of another model."""
     if paths["card"] != record["card"]:
         raise ValueError(
             f"the paths are of {paths['card_name']!r}, the record of {record['card_name']!r}: "
@@ -176,71 +214,7 @@ def _refuse_another(paths: Mapping[str, Any], record: Mapping[str, Any]) -> None
         )
 
 
-def _about_median(paths: xr.DataArray, factor: xr.DataArray) -> xr.DataArray:
+def about_median(paths: xr.DataArray, factor: xr.DataArray) -> xr.DataArray:
+    """Stretch all draws about their median."""
     median = paths.median(["chain", "draw"], skipna=False)
     return (median + factor * (paths - median)).transpose(*paths.dims)
-
-
-def funding_factors(record: xr.Dataset) -> xr.DataArray:
-    r"""Learn from hindcasts by how much bands of cumulative funding should widen, by contract.
-
-    As `band_factors` does for time to expiry, but every band kept has a say: the mean of what each
-    would need, in logs. The factor of every contract is drawn to that of all by the weight of 12
-    origins, and that of all to no change by as many.
-
-    Parameters
-    ----------
-    record : xarray.Dataset
-        From `hindcast_funding`.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dim ``contract``, and ``""`` for those that the record does not know; coord ``origins``, how
-        many a factor rests on. Above one, bands were too narrow.
-    """
-    distance, prob = _distances(record), record["prob"].values
-    usable, names = np.isfinite(distance).all(axis=0), record["contract"].values.astype(str)
-    origins = len(np.unique(record["origin"].values[usable]))
-    everywhere = _drawn(_log_factor(distance[:, usable], prob), origins) if origins else 0.0
-    contracts, factors, counts = [""], [np.exp(everywhere)], [origins]
-    for name in np.unique(names[usable]):
-        own = usable & (names == name)
-        factors.append(np.exp(_drawn(_log_factor(distance[:, own], prob), own.sum(), everywhere)))
-        contracts.append(str(name))
-        counts.append(int(own.sum()))
-    return xr.DataArray(
-        factors,
-        {"contract": contracts, "origins": ("contract", counts)},
-        "contract",
-        "factor",
-        {"long_name": "width of bands over that as simulated", "units": "1"},
-    )
-
-
-def recalibrate_funding(total: xr.DataArray, record: xr.Dataset) -> xr.DataArray:
-    r"""Widen or narrow cumulative funding about its median, as hindcasts say.
-
-    .. math:: c' = m + f_k\,(c - m)
-
-    with the median :math:`m` of all draws and the factor :math:`f_k` of the contract, from
-    `funding_factors`.
-
-    Parameters
-    ----------
-    total : xarray.DataArray
-        From `cumulative_funding`.
-    record : xarray.Dataset
-        From `hindcast_funding` of the same fit, best of the same horizon.
-
-    Raises
-    ------
-    ValueError
-        If total and record are not of the same model.
-    """
-    _refuse_another(total.attrs, record.attrs)
-    known = funding_factors(record)
-    names = total["contract"].values.astype(str)
-    named = np.where(np.isin(names, known["contract"].values), names, "")
-    factor = xr.DataArray(known.sel(contract=named).values, dims="contract")
-    return _about_median(total, factor).assign_attrs(total.attrs)

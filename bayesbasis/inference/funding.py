@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.inference.diagnostics import diagnose
+from bayesbasis.inference.modes import Gaussian, gaussian_at, modes
 from bayesbasis.inference.posterior import LogPosterior
 from bayesbasis.inference.sampling import sample_nutpie, versions
-from bayesbasis.inference.warm import Start
 from bayesbasis.model.funding_cards import write_funding_card
 from bayesbasis.model.funding_graph import build_funding, funding_arrays, funding_coords
 from bayesbasis.model.funding_layout import lay_out_funding
@@ -45,13 +45,12 @@ _UNITS = {
     "memory": ("day", "half-life of the last funding in the next premium"),
     "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
 }
-# The mode is where chains begin, no more: it need not be found to the last digit.
-_MODE_STEPS = 200
-_SLOPE_STEP = 1e-4
+# Rungs of a level fall on clusters of premia, and which on which is a mode of its own.
+_STARTS = 12
 _UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
 
 
-def fit_funding(
+def sample_funding(
     spec: FundingSpec,
     history: xr.Dataset,
     *,
@@ -66,38 +65,13 @@ def fit_funding(
 
     Parameters
     ----------
-    spec : FundingSpec
-        The model.
-    history : xarray.Dataset
-        From `make_funding`.
-    draws, tune, chains : int
-        Draws kept and discarded per chain, and chains; they begin near the posterior mode.
-    seed : int
-        Same seed, card and data give the same draws.
-    sampler : mapping, optional
-        Goes to nutpie, for instance ``{"target_accept": 0.9}``. ``{"backend": "laplace"}`` draws
-        from the Gaussian at the posterior mode instead: seconds instead of minutes, for rolling
-        refits; the diagnosis then says so.
-    progress : bool
-        Show a progress bar.
+    spec, history, draws, tune, chains, seed, sampler, progress
+        As `bayesbasis.fit_funding` takes them.
 
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, ``sample_stats`` and ``constant_data`` (the history). Attrs:
-        ``card``, ``card_name``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s``,
-        ``diagnosis``.
-
-    Raises
-    ------
-    ValueError
-        If draws, tune or chains is not positive.
-
-    Examples
-    --------
-    >>> import bayesbasis as bb
-    >>> history, audit = bb.make_funding("funding.parquet")  # doctest: +SKIP
-    >>> fit = bb.fit_funding(bb.FundingSpec(), history, seed=1)  # doctest: +SKIP
+        As `bayesbasis.fit_funding` gives it, without hindcasts.
     """
     for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
         if value < 1:
@@ -107,14 +81,17 @@ def fit_funding(
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
     options = {"target_accept": 0.8} | dict(sampler or {})
     backend = options.pop("backend", "nutpie")
-    if backend == "laplace":
-        flat, stats = _laplace(target, draws, chains, seed)
-        return assemble_funding(spec, history, flat, stats, seed=seed, started=started)
-    if backend != "nutpie":
+    if backend not in ("laplace", "nutpie"):
         raise ValueError(f"unknown sampler backend {backend!r}; choose nutpie or laplace")
-    begin = Start(_mode(target)[None], np.zeros(target.size), np.ones(target.size))
-    flat, stats = sample_nutpie(target, run, options, begin)
-    return assemble_funding(spec, history, flat, stats, seed=seed, started=started)
+    found, heights = modes(target, _STARTS, seed)
+    begin = gaussian_at(target, found[0])
+    if backend == "nutpie":
+        flat, stats = sample_nutpie(target, run, options, begin)
+    else:
+        flat, stats = _draw(begin, draws, chains, seed)
+    tree = assemble_funding(spec, history, flat, stats, seed=seed, started=started)
+    tree.attrs["modes"] = json.dumps(heights.round(2).tolist())
+    return tree
 
 
 def assemble_funding(
@@ -218,23 +195,8 @@ def _split(spec: FundingSpec, history: xr.Dataset, flat: Array) -> dict[str, Arr
     return pieces
 
 
-def _mode(target: LogPosterior) -> Array:
-    return target.climb(np.zeros(target.size), _MODE_STEPS)
-
-
-def _laplace(target: LogPosterior, draws: int, chains: int, seed: int) -> tuple[Array, xr.Dataset]:
-    """Draw from the Gaussian at the mode, its curvature by differences of the gradient.
-
-    Where the posterior curves less than its prior, that of the prior is taken.
-    """
-    mode = _mode(target)
-    slopes = [
-        (target(mode + step)[1] - target(mode - step)[1]) / (2.0 * _SLOPE_STEP)
-        for step in _SLOPE_STEP * np.eye(target.size)
-    ]
-    curvature = -0.5 * (np.array(slopes) + np.array(slopes).T)
-    values, vectors = np.linalg.eigh(curvature)
-    spread = vectors / np.sqrt(np.maximum(values, 1.0))
-    normal = np.random.default_rng(seed).standard_normal((chains, draws, target.size))
+def _draw(gaussian: Gaussian, draws: int, chains: int, seed: int) -> tuple[Array, xr.Dataset]:
+    """Draw from the Gaussian at the mode, without statistics of a sampler."""
+    normal = np.random.default_rng(seed).standard_normal((chains, draws, len(gaussian.centre)))
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    return mode + normal @ spread.T, xr.Dataset(coords=coords)
+    return gaussian.colour(normal), xr.Dataset(coords=coords)

@@ -20,6 +20,7 @@ import bayesbasis
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.centring import gather_evidence
 from bayesbasis.inference.diagnostics import Diagnosis, diagnose
+from bayesbasis.inference.modes import Gaussian
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
 from bayesbasis.inference.warm import Start, labels, recall, remember
@@ -220,7 +221,7 @@ def sample_nutpie(
     target: LogPosterior,
     run: Mapping[str, Any],
     options: Mapping[str, Any],
-    start: Start | None,
+    start: Start | Gaussian | None,
 ) -> tuple[Array, xr.Dataset]:
     """Run NUTS on a log density of a flat vector; draws (chain, draw, size) and statistics."""
     # The first call links the code; done here, it is not done once in every thread.

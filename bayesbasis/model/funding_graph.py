@@ -20,6 +20,7 @@ from bayesbasis.model.funding_parameters import (
     funding_parameters,
     funding_raw,
     own_names,
+    own_prior,
     shifts,
 )
 from bayesbasis.model.funding_spec import FundingSpec
@@ -100,8 +101,9 @@ def _compile(op: FundingLogLikelihood, node: Apply, **_: Any) -> tuple[Any, int]
 def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
     """Build the model of a funding history.
 
-    Every parameter is a map of standard normals (``*_raw``); the likelihood is one potential,
-    ``log_likelihood``. All data live in containers.
+    Every parameter is a map of standard normals (``*_raw``). Two potentials: ``log_likelihood``,
+    and ``own_prior``, which puts contracts' own (``*_contract_raw``) around the market's. All data
+    live in containers.
 
     Parameters
     ----------
@@ -133,6 +135,7 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
             *(data[name] for name in Settlements._fields), *(inputs[x] for x in Chains._fields)
         )
         pm.Potential("log_likelihood", value)
+        pm.Potential("own_prior", own_prior(spec, raw, natural, pt))
     return model
 
 

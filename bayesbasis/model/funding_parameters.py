@@ -35,12 +35,16 @@ def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
 
 
 def funding_raw(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
-    """Names and dims of the standard normals that a funding model samples."""
+    """Names and dims of what a funding model samples, in deviations of the priors.
+
+    A contract settles thousands of times, and tells its own parameters: so these are sampled
+    themselves (``*_contract_raw``), with the prior of `own_prior`. Offsets from the market would
+    have to follow it, along a curve no wider than what settlements leave open.
+    """
     raw = {f"{name}_raw": dims for name, dims in market_names(spec).items()}
     raw |= {"centre_between_raw": (), "between_raw": ("own",)}
-    for name in own_names(spec):
-        raw |= {f"{name}_raw": (), f"{name}_offset_raw": ("contract",)}
-    return raw
+    raw |= {f"{name}_raw": () for name in own_names(spec)}
+    return raw | {f"{name}_contract_raw": ("contract",) for name in own_names(spec)}
 
 
 def funding_dims(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
@@ -75,14 +79,31 @@ def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> di
         natural["drift_half_life"] = natural["drift_stretch"] * natural["slow_half_life"]
     if spec.swings > 1:
         natural["fast_half_life"] = natural["fast_share"] * natural["slow_half_life"]
-    for place, name in enumerate(own_names(spec)):
+    for name in own_names(spec):
         prior = getattr(spec.priors, name)
-        free = prior.location + prior.scale * raw[f"{name}_raw"]
-        natural[f"{name}_market"] = prior.natural(free, xp)
-        spread = natural["between"][..., place - 1] if place else natural["centre_between"]
-        free = free[..., None] + spread[..., None] * raw[f"{name}_offset_raw"]
-        natural[name] = prior.natural(free, xp)
+        for label, own in ((f"{name}_market", f"{name}_raw"), (name, f"{name}_contract_raw")):
+            natural[label] = prior.natural(prior.location + prior.scale * raw[own], xp)
     return natural
+
+
+def own_prior(
+    spec: FundingSpec, raw: Mapping[str, Any], natural: Mapping[str, Any], xp: Any
+) -> Any:
+    r"""Log density of contracts' own parameters around the market's, less that of standard normals.
+
+    .. math:: \sum_j \tfrac12 u_j^2 - \tfrac12 \left(\frac{u_j - m_j}{s_j}\right)^2 - \ln s_j
+
+    with ``u`` the ``*_contract_raw``, ``m`` the market's, and ``s`` the spread between contracts,
+    all in deviations of the parameter's prior; shape (...,).
+    """
+    total = 0.0
+    for place, name in enumerate(own_names(spec)):
+        spread = natural["between"][..., place - 1] if place else natural["centre_between"]
+        sd = (spread / getattr(spec.priors, name).scale)[..., None]
+        own = raw[f"{name}_contract_raw"]
+        away = (own - raw[f"{name}_raw"][..., None]) / sd
+        total = total + (0.5 * own**2 - 0.5 * away**2 - xp.log(sd)).sum(-1)
+    return total
 
 
 def state_values(

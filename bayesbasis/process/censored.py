@@ -27,6 +27,7 @@ _DENSITY = 0.375  # of t with four degrees of freedom at zero
 _RESCALE = 6
 _FAR = 1e12
 _LEAST = 1e-30
+_FASTMATH = {"contract", "reassoc", "nsz"}  # infinite bounds and missing values keep their meaning
 
 
 class Settlements(NamedTuple):
@@ -101,17 +102,24 @@ class Track(NamedTuple):
     log_density: Array
 
 
-@kernel(fastmath={"contract"})
-def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
-    """Move a distribution over a gap, one chain after the other; ``work`` is that in between."""
+@kernel(fastmath=_FASTMATH)
+def move_slow(p: Chains, gap: int, now: Array, out: Array) -> None:
+    """Move the slow level alone over a gap."""
     n, m = p.slow.shape[1], p.inner.shape[1]
-    work[:] = 0.0
     out[:] = 0.0
     for i in range(n):
         for a in range(n):
             weight = p.slow[gap, i, a]
             for k in range(m):
-                work[a * m + k] += weight * now[i * m + k]
+                out[a * m + k] += weight * now[i * m + k]
+
+
+@kernel(fastmath=_FASTMATH)
+def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
+    """Move a distribution over a gap, one chain after the other; ``work`` is that in between."""
+    n, m = p.slow.shape[1], p.inner.shape[1]
+    move_slow(p, gap, now, work)
+    out[:] = 0.0
     for i in range(n):
         for j in range(m):
             weight = work[i * m + j]
@@ -119,7 +127,7 @@ def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
                 out[i * m + k] += weight * p.inner[gap, j, k]
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath=_FASTMATH)
 def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> None:
     """Multiply the likelihood of every state by that of one settlement; ``inverse`` is 1/scale."""
     c = s.cell[i]
@@ -142,7 +150,7 @@ def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> Non
         like[k] *= max(share, _LEAST)
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath=_FASTMATH)
 def track(s: Settlements, p: Chains) -> Track:
     """Run the filter over all events.
 
@@ -182,7 +190,7 @@ def track(s: Settlements, p: Chains) -> Track:
     return found
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath=_FASTMATH)
 def _score_slopes(
     s: Settlements, p: Chains, inverse: Array, i: int, weight: Array, gradient: Chains
 ) -> None:
@@ -221,7 +229,7 @@ def _score_slopes(
     gradient.widening[c] += by_low * s.lower_side[i] + by_high * s.upper_side[i]
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath=_FASTMATH)
 def _chain_slopes(
     p: Chains, gap: int, now: Array, ahead: Array, work: Array, gradient: Chains, back: Array
 ) -> None:
@@ -230,7 +238,7 @@ def _chain_slopes(
     ``ahead`` is the slope by the predicted distribution, which is overwritten.
     """
     n, m = p.slow.shape[1], p.inner.shape[1]
-    predict(p, gap, now, work, back)
+    move_slow(p, gap, now, work)
     by_slow, by_inner = gradient.slow[gap], gradient.inner[gap]
     for i in range(n):
         for j in range(m):
@@ -251,7 +259,7 @@ def _chain_slopes(
             by_slow[i, a] += total
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath=_FASTMATH)
 def settlement_sweep(s: Settlements, p: Chains) -> tuple[float, Chains]:
     """Log likelihood of a history and its gradient: one pass forward, one backward.
 

@@ -8,7 +8,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bayesbasis.forecast.outlook import cumulative_funding, funding_bands
-from bayesbasis.forecast.recalibration import recalibrate_funding
 from bayesbasis.report.style import (
     BASIS_POINTS,
     BLUE,
@@ -72,9 +71,7 @@ def plot_funding(paths: xr.Dataset, history: xr.Dataset, *, days: float = 45.0) 
     return figure
 
 
-def plot_cumulative(
-    paths: xr.Dataset, history: xr.Dataset, record: xr.Dataset | None = None
-) -> Figure:
+def plot_cumulative(paths: xr.Dataset, history: xr.Dataset) -> Figure:
     """Plot the distribution of cumulative funding over the horizon, a row a perpetual.
 
     Parameters
@@ -83,16 +80,13 @@ def plot_cumulative(
         From `forecast_funding`.
     history : xarray.Dataset
         From `make_funding`: what was paid over as long a time before is marked.
-    record : xarray.Dataset, optional
-        From `hindcast_funding`: bands are recalibrated.
 
     Returns
     -------
     Figure
         In bp of the notional.
     """
-    total = cumulative_funding(paths)
-    total = BASIS_POINTS * (total if record is None else recalibrate_funding(total, record))
+    total = BASIS_POINTS * cumulative_funding(paths)
     days = pd.Timedelta(paths.attrs["horizon"]).total_seconds() / 86_400
     names = paths["contract"].values.astype(str).tolist()
     figure, panels = new_figure(1, 1, size=(7.0, 1.6 + 0.32 * len(names)))

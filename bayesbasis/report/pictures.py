@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from bayesbasis.forecast.funding_recalibration import stretch_sums
 from bayesbasis.report.figures import draw_bands, draw_quotes
 from bayesbasis.report.style import (
     BASIS_POINTS,
@@ -71,7 +72,8 @@ def picture_funding(one: xr.Dataset) -> Figure:
     """
     figure, ax = _one()
     one = one.isel(step=np.flatnonzero(~np.isnat(one["time"].values)))
-    total = BASIS_POINTS * one["funding"].cumsum("step")
+    ahead = one["time"] - np.datetime64(one.attrs["origin"])
+    total = BASIS_POINTS * stretch_sums(one["funding"].cumsum("step"), one, ahead)
     time = np.concatenate([[np.datetime64(one.attrs["origin"])], one["time"].values])
     probs = (0.9, 0.5)
     for prob, shade in zip(probs, tints(len(probs)), strict=True):

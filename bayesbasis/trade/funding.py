@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.forecast.funding_recalibration import stretch_sums
 from bayesbasis.trade.costs import Costs
 
 _SAMPLE = ("chain", "draw")
@@ -103,6 +104,8 @@ def against_dated(
 ) -> xr.Dataset:
     """Compare a short perpetual with a short dated future, both against spot, to its expiry.
 
+    Sums of recalibrated paths spread as far as hindcasts say: see `recalibrate_funding`.
+
     Parameters
     ----------
     paths : xarray.Dataset
@@ -129,7 +132,8 @@ def against_dated(
     )
     if end > last:
         raise ValueError(f"the paths end at {last:.19}, before {end:.19}: look further ahead")
-    total = funding_leg(paths, close=end).sum("step")
+    ahead = end - np.datetime64(paths.attrs["origin"])
+    total = stretch_sums(funding_leg(paths, close=end).sum("step"), paths, ahead)
     locked = xr.DataArray(np.broadcast_to(carry, paths.sizes["contract"]), dims="contract")
     result = xr.Dataset(
         {
@@ -151,7 +155,8 @@ def funding_spread(paths: xr.Dataset, short: str, long: str) -> xr.DataArray:
     """Funding earned by being short one perpetual and long another, draw by draw.
 
     Draws of the two belong together where chains are shared by the underlying; chains of
-    their own make the spread look wider than it is.
+    their own make the spread look wider than it is. Of recalibrated paths each leg spreads as far
+    as hindcasts say.
 
     Parameters
     ----------
@@ -174,7 +179,8 @@ def funding_spread(paths: xr.Dataset, short: str, long: str) -> xr.DataArray:
     for name in (short, long):
         if name not in names:
             raise ValueError(f"contract {name!r} is not in the paths; there are {', '.join(names)}")
-    total = paths["funding"].sum("step")
+    horizon = pd.Timedelta(paths.attrs["horizon"]).to_timedelta64()
+    total = stretch_sums(paths["funding"].sum("step"), paths, horizon)
     spread = total.sel(contract=short, drop=True) - total.sel(contract=long, drop=True)
     spread.attrs = {"units": "1", "long_name": f"funding of short {short} and long {long}"}
     return spread.rename("spread")

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import bayesbasis as bb
 from bayesbasis.cli import app
+from bayesbasis.forecast import fitting
 from bayesbasis.inference import funding as room
 from bayesbasis.report.funding import plot_cumulative, plot_funding
 
@@ -26,7 +27,7 @@ def frame():
 
 
 def test_funding_writes_what_it_says(frame, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "fit_funding", fabricate)
+    monkeypatch.setattr(fitting, "sample_funding", fabricate)
     source, out = tmp_path / "history.csv", tmp_path / "out"
     frame.to_csv(source, index=False)
     arguments = ["funding", str(source), "--out", str(out), "--horizon", "5D"]
@@ -40,19 +41,22 @@ def test_funding_writes_what_it_says(frame, tmp_path, monkeypatch):
     assert "okx:ETH-PERP" in result.output
 
 
-def test_bands_are_recalibrated_on_request(frame, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "fit_funding", fabricate)
-    source, out = tmp_path / "history.csv", tmp_path / "out"
+def test_bands_are_as_simulated_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "sample_funding", fabricate)
+    frame = bb.simulate_funding(seed=1, days=70, venues=["okx"], underlyings=["BTC", "ETH"])
+    source, upper = tmp_path / "history.csv", {}
     frame.to_csv(source, index=False)
-    arguments = ["funding", str(source), "--out", str(out), "--horizon", "5D", "--recalibrate"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    fit = bb.load(out / "fit.nc")
-    paths = bb.forecast_funding(fit, "5D", seed=1, draws=2000)
-    record = bb.hindcast_funding(fit, horizon="5D", seed=1)
-    wanted = bb.funding_outlook(paths, record=record)["cumulative"].sel(value="upper")
-    table = pd.read_csv(out / "outlook.csv")
-    np.testing.assert_allclose(table["upper_bp"], 1e4 * wanted)
+    for name, flags in (("plain", ["--as-simulated"]), ("moved", [])):
+        out = tmp_path / name
+        arguments = ["funding", str(source), "--out", str(out), "--horizon", "5D", *flags]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        fit = bb.load(out / "fit.nc")
+        paths = bb.forecast_funding(fit, "5D", seed=1, draws=2000, recalibrated=name == "moved")
+        upper[name] = pd.read_csv(out / "outlook.csv")["upper_bp"]
+        wanted = bb.funding_outlook(paths)["cumulative"].sel(value="upper")
+        np.testing.assert_allclose(upper[name], 1e4 * wanted)
+    assert not np.allclose(upper["plain"], upper["moved"])
 
 
 def test_a_missing_history_ends_in_one_line(tmp_path):

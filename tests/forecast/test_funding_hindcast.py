@@ -103,6 +103,13 @@ def test_bands_of_a_contract_that_failed_widen_by_more():
     assert factors["origins"].values.tolist() == [400, 400, 400]
 
 
+def test_narrow_bands_have_no_say_in_funding_either():
+    outcomes = np.random.default_rng(3).standard_normal(400)
+    calm = np.where(np.abs(outcomes) < 1.0, 0.1 * outcomes, outcomes)
+    rows = (bb.funding_factors(record_of({"a": x})) for x in (outcomes, calm))
+    np.testing.assert_allclose(*rows)
+
+
 def test_little_evidence_moves_little():
     rng = np.random.default_rng(2)
     many, few = rng.standard_normal(200), np.array([4.0, -4.0])
@@ -111,25 +118,76 @@ def test_little_evidence_moves_little():
 
 
 def test_recalibrated_sums_keep_their_median_and_strangers_get_the_factor_of_all(fit, record):
-    total = bb.cumulative_funding(bb.forecast_funding(fit, "10D", seed=1))
+    paths = bb.forecast_funding(fit, "10D", seed=1)
     known = record.isel(point=record["contract"].values == "binance:BTC-PERP")
-    moved = bb.recalibrate_funding(total, known)
+    again = bb.recalibrate_funding(paths, known)
+    total, moved = bb.cumulative_funding(paths), bb.cumulative_funding(again)
     factors = bb.funding_factors(known)
     for name, label in (("binance:BTC-PERP", "binance:BTC-PERP"), ("bybit:BTC-PERP", "")):
         own, new = (x.sel(contract=name) for x in (total, moved))
         assert float(new.median()) == pytest.approx(float(own.median()))
         assert float(new.std() / own.std()) == pytest.approx(float(factors.sel(contract=label)))
-    with pytest.raises(ValueError, match="take both from one fit"):
-        bb.recalibrate_funding(total, known.assign_attrs(card="other"))
+        assert f"{float(factors.sel(contract=label)):.3f} of {name}" in again.attrs["recalibrated"]
+    xr.testing.assert_identical(again["funding"].drop_vars("sum_factor"), paths["funding"])
 
 
-def test_an_outlook_is_recalibrated_by_a_record(fit, record):
+def test_a_factor_of_sums_grows_in_over_the_first_week(fit, record):
     paths = bb.forecast_funding(fit, "10D", seed=1)
-    plain, moved = bb.funding_outlook(paths), bb.funding_outlook(paths, record=record)
-    wanted = bb.recalibrate_funding(bb.cumulative_funding(paths), record)
-    upper = wanted.quantile(0.95, ("chain", "draw")).values
+    again = bb.recalibrate_funding(paths, record)
+    factor = again["sum_factor"].values
+    for days, power in ((3.5, 0.5), (7, 1.0), (9, 1.0)):
+        plain, moved = (bb.cumulative_funding(x, f"{days}D") for x in (paths, again))
+        ratio = (moved.std(("chain", "draw")) / plain.std(("chain", "draw"))).values
+        np.testing.assert_allclose(ratio, factor**power)
+
+
+def test_paths_are_recalibrated_once_and_by_their_own_record(fit, record):
+    paths = bb.forecast_funding(fit, "10D", seed=1)
+    with pytest.raises(ValueError, match="take both from one fit"):
+        bb.recalibrate_funding(paths, record.assign_attrs(card="other"))
+    again = bb.recalibrate_funding(paths, record)
+    with pytest.raises(ValueError, match=r"from bayesbasis.forecast_funding\(fit, recalibrated"):
+        bb.recalibrate_funding(again, record)
+
+
+def test_a_forecast_goes_by_the_hindcasts_of_its_fit_unless_told_not_to(fit, record):
+    plain = bb.forecast_funding(fit, "10D", seed=1)
+    knowing = fit.copy()
+    knowing["hindcast"] = xr.DataTree(record)
+    moved = bb.forecast_funding(knowing, "10D", seed=1)
+    xr.testing.assert_identical(moved, bb.recalibrate_funding(plain, record))
+    xr.testing.assert_identical(
+        bb.forecast_funding(knowing, "10D", seed=1, recalibrated=False), plain
+    )
+    # Nor does a hindcast: it would recalibrate what it is to judge.
+    xr.testing.assert_identical(
+        bb.hindcast_funding(knowing, every="10D", horizon="10D", draws=20, seed=4), record
+    )
+
+
+def test_an_outlook_and_what_a_dated_contract_is_compared_with_are_recalibrated(fit, record):
+    paths = bb.forecast_funding(fit, "10D", seed=1)
+    again = bb.recalibrate_funding(paths, record)
+    plain, moved = bb.funding_outlook(paths), bb.funding_outlook(again)
+    upper = bb.cumulative_funding(again).quantile(0.95, ("chain", "draw")).values
     np.testing.assert_allclose(moved["cumulative"].sel(value="upper"), upper)
     np.testing.assert_array_equal(moved["outside_share"], plain["outside_share"])
+    end = np.datetime64(paths.attrs["origin"]) + 10 * DAY
+    total = bb.cumulative_funding(again)
+    more = bb.against_dated(again, 0.002, end)["pays_more"]
+    np.testing.assert_allclose(more, (total > np.expm1(0.002)).mean(("chain", "draw")))
+
+
+def test_a_fit_looks_back_unless_told_not_to_or_too_short():
+    frame = bb.simulate_funding(seed=1, days=70, venues=["okx"], underlyings=["BTC"])
+    history, _ = bb.make_funding(frame)
+    run = {"draws": 20, "chains": 1, "seed": 1, "sampler": {"backend": "laplace"}}
+    fit = bb.fit_funding(SPEC, history, **run)
+    xr.testing.assert_identical(fit["hindcast"].to_dataset(), bb.hindcast_funding(fit, seed=1))
+    assert fit.attrs["hindcast_s"] > 0
+    assert "hindcast" not in bb.fit_funding(SPEC, history, hindcasts=False, **run).children
+    early = bb.known_at(history, history["time"].values.min() + 50 * DAY)
+    assert "hindcast" not in bb.fit_funding(SPEC, early, **run).children
 
 
 def test_a_history_too_short_to_look_back_on_is_refused(fit):

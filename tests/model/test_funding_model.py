@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from bayesbasis.data.funding import make_funding
 from bayesbasis.data.panel import known_at
@@ -19,6 +20,7 @@ from bayesbasis.model.funding_parameters import (
     funding_parameters,
     funding_raw,
     own_names,
+    own_prior,
     shifts,
     state_values,
 )
@@ -35,6 +37,14 @@ SMALL = FundingSpec(levels=3, swings=2)
 def history():
     frame = simulate_funding(seed=1, days=20, venues=("binance", "bybit", "hyperliquid"))
     return make_funding(frame.assign(dated_carry=np.arange(len(frame)) % 7.0))[0]
+
+
+def potential(model, name, raw):
+    """Evaluate a potential of a model."""
+    (wanted,) = (x for x in model.potentials if x.name == name)
+    given = {model.rvs_to_values[model[variable]]: value for variable, value in raw.items()}
+    (value,) = model.replace_rvs_by_values([wanted])
+    return value.eval(given, mode="FAST_COMPILE", on_unused_input="ignore")
 
 
 def raw_of(spec, history, seed=0):
@@ -143,12 +153,7 @@ def test_matrices_hold_odds(history):
 )
 def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     model = build_funding(spec, history)
-    raw = raw_of(spec, history) if spec.swings > 1 else None
-    if raw is None:
-        raw = {k: np.zeros(model[k].type.shape) for k in []}
-        rng = np.random.default_rng(0)
-        sizes = {"contract": history.sizes["contract"], "own": 3, "regime": 1}
-        raw = {k: rng.standard_normal([sizes[d] for d in v]) for k, v in funding_raw(spec).items()}
+    raw = raw_of(spec, history)
     assert [x.name for x in model.free_RVs] == list(funding_raw(spec))
     natural = funding_parameters(spec, raw, np)
     assert set(natural) == set(funding_dims(spec))
@@ -159,11 +164,27 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     inputs["shift"] = shifts(natural, inputs["memory"], *known)
     one = Chains(*(np.ascontiguousarray(inputs[name], dtype=float) for name in Chains._fields))
     filtered = track(layout.settlements, one).log_density.sum()
-    potential = model.replace_rvs_by_values(model.potentials)[0]
-    value = potential.eval(
-        {model.rvs_to_values[model[k]]: v for k, v in raw.items()}, mode="FAST_COMPILE"
-    )
+    # Those of the market are not in the likelihood: contracts' own are.
+    value = potential(model, "log_likelihood", raw)
     assert value == pytest.approx(filtered, rel=1e-11)
+
+
+@pytest.mark.parametrize("spec", [SMALL, FundingSpec(levels=2, swings=1, regimes=1)])
+def test_contracts_are_normal_around_the_market(spec, history):
+    raw = raw_of(spec, history)
+    natural = funding_parameters(spec, raw, np)
+    standard = sum(norm.logpdf(raw[f"{name}_contract_raw"]).sum() for name in own_names(spec))
+    wanted = 0.0
+    for place, name in enumerate(own_names(spec)):
+        spread = natural["between"][place - 1] if place else natural["centre_between"]
+        prior = getattr(spec.priors, name)
+        market, own = (prior.free(natural[x], np) for x in (f"{name}_market", name))
+        # Of the parameter where it is free; what is sampled is that in deviations of its prior.
+        wanted += norm.logpdf(own, market, spread).sum() + len(own) * np.log(prior.scale)
+    assert own_prior(spec, raw, natural, np) + standard == pytest.approx(wanted)
+    model = build_funding(spec, history)
+    found = potential(model, "own_prior", raw)
+    assert found + standard == pytest.approx(wanted)
 
 
 def test_covariates_move_what_premia_return_to():

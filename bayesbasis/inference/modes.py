@@ -1,0 +1,102 @@
+"""Modes of a density that has several, and the Gaussian at the highest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesbasis.inference.posterior import LogPosterior
+
+Array = NDArray[np.float64]
+
+# Where climbs begin, in prior deviations: from farther out they end on lower modes.
+_SPREAD = 0.5
+# They need about a hundred steps.
+_STEPS = 300
+_SLOPE_STEP = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    r"""Normal distribution :math:`N(m, L L^\top)`, as a start of chains: see `Start`.
+
+    Parameters
+    ----------
+    centre : ndarray, shape (size,)
+        Mean ``m``.
+    factor : ndarray, shape (size, size)
+        Any ``L``.
+    """
+
+    centre: Array
+    factor: Array
+
+    def initial(self, seed: int) -> Array:
+        """Draw a position, on the scale of `whiten`."""
+        return np.random.default_rng(seed).standard_normal(len(self.centre))
+
+    def whiten(
+        self, target: Callable[[Array], tuple[float, Array]]
+    ) -> Callable[[Array], tuple[float, Array]]:
+        """Turn a density of the vector into one of the whitened vector, constant left out."""
+
+        def whitened(flat: Array) -> tuple[float, Array]:
+            value, slope = target(self.colour(flat))
+            return value, slope @ self.factor
+
+        return whitened
+
+    def colour(self, flat: Array) -> Array:
+        """Turn whitened vectors, shape (..., size), back."""
+        return self.centre + flat @ self.factor.T
+
+
+def modes(target: LogPosterior, starts: int, seed: int) -> tuple[Array, Array]:
+    """Climb from several places.
+
+    Parameters
+    ----------
+    target : LogPosterior
+        The density.
+    starts : int
+        How many climbs: the first from the middle of the prior, the others from around it.
+    seed : int
+        Seed of where they begin.
+
+    Returns
+    -------
+    found : ndarray, shape (starts, size)
+        Where they end, the highest first.
+    heights : ndarray, shape (starts,)
+        Log density there.
+    """
+    rng = np.random.default_rng(seed)
+    begin = _SPREAD * rng.standard_normal((starts, target.size))
+    begin[0] = 0.0
+    found = np.array([target.climb(place, _STEPS) for place in begin])
+    heights = np.array([target(place)[0] for place in found])
+    order = np.argsort(-np.where(np.isfinite(heights), heights, -np.inf))
+    return found[order], heights[order]
+
+
+def gaussian_at(target: LogPosterior, mode: Array) -> Gaussian:
+    """Approximate a density at its mode, its curvature by differences of the gradient.
+
+    Where the density curves less than a standard normal prior, that of the prior is taken.
+
+    Parameters
+    ----------
+    target : LogPosterior
+        The density.
+    mode : ndarray, shape (size,)
+        From `modes`.
+    """
+    slopes = np.array(
+        [
+            (target(mode + step)[1] - target(mode - step)[1]) / (2.0 * _SLOPE_STEP)
+            for step in _SLOPE_STEP * np.eye(target.size)
+        ]
+    )
+    values, vectors = np.linalg.eigh(-0.5 * (slopes + slopes.T))
+    return Gaussian(mode, vectors / np.sqrt(np.maximum(values, 1.0)))
