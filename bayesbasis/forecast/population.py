@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.panel import families
 from bayesbasis.model.hierarchy import (
-    between_prior,
     is_of_market,
     parameter_names,
     prior_of,
+    spread_of,
 )
 from bayesbasis.model.layout import Layout
-from bayesbasis.model.priors import Prior
+from bayesbasis.model.priors import Prior, seen_through
 from bayesbasis.model.spec import APART, Spec
 from bayesbasis.model.volatility import by_regime, pooled_volatility
 
@@ -101,34 +101,34 @@ def _drawn(
     rng: Generator,
 ) -> Array:
     """Draw a parameter of strangers, shape (draw, stranger, ...)."""
-    prior, spread = prior_of(spec, name), between_prior(spec, name)
+    prior = prior_of(spec, name)
     if name in spec.pooling.independent:
         return prior.natural(prior.location + prior.scale * rng.standard_normal(like.shape), np)
     market = natural.get(f"{name}_market", parts[name][:, 0])
     between = natural.get(f"{name}_between")
     if between is None:
-        between = spread.natural(
-            spread.location + spread.scale * rng.standard_normal(len(like)), np
-        )
+        between = spread_of(spec, name, rng.standard_normal(len(like)), np)
     between = between.reshape(-1, *[1] * (like.ndim - 1))
     return prior.natural(
         prior.free(market[:, None], np) + between * rng.standard_normal(like.shape), np
     )
 
 
-def _offsets_at(spec: Spec, dim: str) -> Iterator[tuple[str, str, Prior, Prior]]:
+def _offsets_at(spec: Spec, dim: str) -> Iterator[tuple[str, str, Prior, Prior, float]]:
     """Yield what a dim's members may have offsets of: the offsets' name, and their spread's.
 
-    With them come the prior of the spread and that of what they are offsets of.
+    With them come the prior of the spread, that of what they are offsets of, and the unit in which
+    the spread is measured.
     """
     quantity, priors = spec.equilibrium.quantity, spec.priors
     if dim in spec.pooling.levels and f"{quantity}_{dim}" not in spec.pooling.shared:
         key = f"{quantity}_between_{dim}s"
-        yield f"{quantity}_{dim}", key, getattr(priors, key), getattr(priors, f"{quantity}_mean")
+        own = getattr(priors, f"{quantity}_mean")
+        yield f"{quantity}_{dim}", key, getattr(priors, key), own, 1.0
     for level, name in spec.pooling.offsets:
         if level == dim:
-            prior = getattr(priors, f"between_{dim}s")
-            yield f"{name}_{dim}", f"{name}_between_{dim}s", prior, getattr(priors, name)
+            prior, own = getattr(priors, f"between_{dim}s"), getattr(priors, name)
+            yield f"{name}_{dim}", f"{name}_between_{dim}s", prior, own, own.scale
 
 
 def offsets_of_members(
@@ -152,13 +152,13 @@ def offsets_of_members(
     dict of ndarray, shape (draw, member)
     """
     drawn, draws, strange = {}, len(natural["noise"]), rows < 0
-    for name, key, prior, own in _offsets_at(spec, dim):
+    for name, key, prior, own, unit in _offsets_at(spec, dim):
         offset = natural.get(name, np.zeros((draws, 1)))[:, np.maximum(rows, 0)].copy()
         between = natural.get(key)
         if name in spec.pooling.independent:
             between = np.full(draws, own.scale)
         elif between is None:
-            between = prior.natural(prior.location + prior.scale * rng.standard_normal(draws), np)
+            between = unit * seen_through(prior, rng.standard_normal(draws), np)
         offset[:, strange] = between[:, None] * rng.standard_normal((draws, int(strange.sum())))
         drawn[name] = offset
     return drawn

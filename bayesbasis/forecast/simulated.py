@@ -118,6 +118,7 @@ def _simulate(
             paced_moves(
                 spec, state, live[members], tau[members], whole, pushed[:, members], path, phi
             ),
+            own_noise=spec.shocks.noise == "own",
         )
         moved = volatility[:, None] * move_scale(
             state.spread[:, live[members]], phi, variance, noise[:, None]

@@ -72,8 +72,9 @@ def _evidence_at(
     size = units(spec, natural, layout.cells, np).size[0, layout.quote_cell]
     loading = spec.equilibrium.curve(own, layout.quotes, np)[1] / size
     result, contracts = run_filter(layout.schedule, p), len(layout.contract_cell)
+    own_noise = spec.shocks.noise == "own"
     score, information = carry_information(
-        layout.schedule, plain(p), result, loading, layout.contract, contracts
+        layout.schedule, plain(p), result, loading, layout.contract, contracts, own_noise
     )
     score, precision = _SHARE * score, _SHARE * np.diag(information)
     return Evidence(precision, precision * own[spec.equilibrium.quantity] + score)

@@ -15,6 +15,7 @@ from bayesbasis.process.adjoint import Sweep
 from bayesbasis.process.equilibria import fair_basis
 from bayesbasis.process.filter import Parameters
 from bayesbasis.process.joint import JointSweep, Returns, joint_sweep
+from bayesbasis.process.own_noise import OwnNoise
 from bayesbasis.process.paced import Paced, plain, run_filter
 from bayesbasis.process.quadrature import Steps, split_by_stiffness
 
@@ -96,7 +97,7 @@ def transitions(
 
 def filter_parameters(
     spec: Spec, layout: Layout, natural: Mapping[str, Array]
-) -> Iterator[Parameters | Paced]:
+) -> Iterator[Parameters | Paced | OwnNoise]:
     """Yield what the filter takes, draw by draw.
 
     Deviations are in the units of their cells, see `bayesbasis.model.offsets`. Moves are evaluated
@@ -130,7 +131,10 @@ def filter_parameters(
                 variance=variance[d],
                 **other,
             )
-            yield Paced(*p, pace=np.stack([pace[d] for pace in paces])) if paces else p
+            if paces:
+                yield Paced(*p, pace=np.stack([pace[d] for pace in paces]))
+            else:
+                yield OwnNoise(*p) if spec.shocks.noise == "own" else p
 
 
 def filtered_draws(

@@ -279,6 +279,11 @@ def _sample_pymc(
                 f"sampler backend {backend!r} has no filter for regimes.speed = 'own'; "
                 "use nutpie or pymc"
             )
+        if spec.shocks.noise == "own":
+            raise ValueError(
+                f"sampler backend {backend!r} has no filter for shocks.noise = 'own'; "
+                "use nutpie or pymc"
+            )
         backend = _JAX_BACKENDS[backend]
         _teach_jax(backend)
     with build(spec, panel) as model:

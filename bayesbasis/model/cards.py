@@ -56,10 +56,10 @@ _UNITS = {
     "noise": "days of diffusion, 30 days from expiry",
     "correlation": "of shocks along the curve",
     "tail": "degrees of freedom",
-    "between_underlyings": "on each parameter's free scale",
-    "between_venues": "on each parameter's free scale",
-    "between_kinds": "on each parameter's free scale",
-    "between_contracts": "on each parameter's free scale",
+    "between_underlyings": "in standard deviations of each parameter's prior",
+    "between_venues": "in standard deviations of each parameter's prior",
+    "between_kinds": "in standard deviations of each parameter's prior",
+    "between_contracts": "in standard deviations of each parameter's prior",
 }
 
 _SPOT_UNITS = {

@@ -22,6 +22,7 @@ from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Cells, Evidence, Members, contract_raw_prior, population
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.offsets import by_cell, units
+from bayesbasis.model.own_noise import OwnNoiseLogLikelihood
 from bayesbasis.model.paced import paced_log_likelihood
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.equilibria import Quotes, fair_basis
@@ -176,6 +177,8 @@ def _filtered(
     if spec.regimes.has_speeds:
         return paced_log_likelihood(data, inputs)
     schedule, curve = [data[name] for name in Schedule._fields], [inputs[name] for name in INPUTS]
+    if spec.shocks.noise == "own":
+        return OwnNoiseLogLikelihood()(*schedule, *curve)[0]
     if spec.spot is None:
         return FilterLogLikelihood()(*schedule, *curve)[0]
     spot = spot_inputs(natural)

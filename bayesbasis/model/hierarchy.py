@@ -20,7 +20,7 @@ from bayesbasis.model.levels import (
     population_dims,
 )
 from bayesbasis.model.offsets import offset_dims, offsets
-from bayesbasis.model.priors import Horseshoe, Prior
+from bayesbasis.model.priors import Horseshoe, Prior, seen_through
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.spot import SPOT_PARAMETERS, spot_parameters
 from bayesbasis.model.volatility import by_regime
@@ -149,9 +149,7 @@ def parameters(
             free = xp.expand_dims(free, axis)
         if is_pooled(spec, levels, name):
             natural[f"{name}_market"] = prior.natural(free, xp).squeeze(axis)
-            spread = between_prior(spec, name)
-            between = spread.location + spread.scale * raw[f"{name}_between_raw"]
-            between = spread.natural(between, xp)
+            between = spread_of(spec, name, raw[f"{name}_between_raw"], xp)
             natural[f"{name}_between"] = between
             for _ in range(-axis):
                 between = between[..., None]
@@ -170,10 +168,11 @@ def parameters(
     return natural | found | {spec.equilibrium.quantity: own}
 
 
-def between_prior(spec: Spec, name: str) -> Prior:
-    """Prior of the spread of a parameter between underlyings."""
-    key = f"{name}_between" if name in _OWN_BETWEEN else "between_underlyings"
-    return getattr(spec.priors, key)
+def spread_of(spec: Spec, name: str, normal: Any, xp: Any) -> Any:
+    """Spread of a parameter between underlyings, on the scale where it is free."""
+    if name in _OWN_BETWEEN:
+        return seen_through(getattr(spec.priors, f"{name}_between"), normal, xp)
+    return prior_of(spec, name).scale * seen_through(spec.priors.between_underlyings, normal, xp)
 
 
 def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from bayesbasis.model.priors import seen_through
 from bayesbasis.model.spec import Spec
 
 LEVELS = ("venue", "kind", "underlying")
@@ -174,5 +175,4 @@ def contract_raw_prior(
 
 def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
     """Parameter of a standard normal through its own prior."""
-    prior = getattr(spec.priors, name)
-    return prior.natural(prior.location + prior.scale * raw[f"{name}_raw"], xp)
+    return seen_through(getattr(spec.priors, name), raw[f"{name}_raw"], xp)

@@ -26,6 +26,7 @@ class FilterLogLikelihood(SweepOp):
 
     data = _SCHEDULE
     parameters = INPUTS
+    kernel = staticmethod(sweep)
 
     def perform(self, node: Apply, inputs: list[Any], output_storage: list[list[Any]]) -> None:
         """Call the kernels."""
@@ -33,7 +34,7 @@ class FilterLogLikelihood(SweepOp):
         easy = len(given["phi_easy"])
         for name in ("phi", "variance"):
             given[name] = np.concatenate([given.pop(f"{name}_easy"), given.pop(f"{name}_hard")])
-        result = sweep(Schedule(*schedule), Parameters(**given))
+        result = self.kernel(Schedule(*schedule), Parameters(**given))
         slopes = result.gradient._asdict()
         for name in ("phi", "variance"):
             slopes[f"{name}_easy"], slopes[f"{name}_hard"] = np.split(slopes[name], [easy])

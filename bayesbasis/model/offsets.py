@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bayesbasis.model.levels import Cells, Levels
+from bayesbasis.model.priors import seen_through
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.volatility import pooled_volatility
 
@@ -72,8 +73,8 @@ def offsets(spec: Spec, levels: Levels, raw: Mapping[str, Any], xp: Any) -> dict
         if spread is None:
             natural[name] = getattr(spec.priors, parameter).scale * raw[f"{name}_raw"]
             continue
-        prior = getattr(spec.priors, f"between_{level}s")
-        natural[spread] = prior.natural(prior.location + prior.scale * raw[f"{spread}_raw"], xp)
+        between, own = getattr(spec.priors, f"between_{level}s"), getattr(spec.priors, parameter)
+        natural[spread] = own.scale * seen_through(between, raw[f"{spread}_raw"], xp)
         natural[name] = natural[spread][..., None] * raw[f"{name}_raw"]
     return natural
 

@@ -196,6 +196,11 @@ DISTRIBUTIONS: dict[str, type[Prior]] = {
 }
 
 
+def seen_through(prior: Prior, normal: Any, xp: Any) -> Any:
+    """Parameter that a standard normal is, seen through a prior."""
+    return prior.natural(prior.location + prior.scale * normal, xp)
+
+
 def _positive(distribution: str, name: str, value: float) -> None:
     if not value > 0:
         raise ValueError(f"a {distribution} prior needs {name} > 0, got {value:g}")
@@ -262,7 +267,7 @@ class Priors:
     tail : Prior
         Degrees of freedom of Student-t shocks.
     between_underlyings : Prior
-        Spread of any parameter between underlyings, on the scale where it is free.
+        Spread of any parameter between underlyings, in standard deviations of its prior.
     between_venues, between_kinds, between_contracts : Prior
         The same between venues, kinds and contracts, of parameters that vary there.
     """

@@ -195,6 +195,11 @@ class Spec:
                 "spot is estimated together with the basis where deviations close at one speed; "
                 "with regimes.speed = 'own' leave it out, and forecasts learn it afterwards"
             )
+        if self.shocks.noise == "own" and (self.spot is not None or self.regimes.has_speeds):
+            raise ValueError(
+                "shocks.noise = 'own' has no filter beside spot, nor for regimes.speed = 'own'; "
+                "leave out one of them"
+            )
         for name in (*self.pooling.shared, *self.pooling.independent):
             self._refuse_pooling(name)
         for level in APART:

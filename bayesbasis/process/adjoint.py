@@ -65,7 +65,7 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     future = backward(s, table, states)
     gradient = no_slopes(p)
     chain_adjoint(s, p, states, future, gradient)
-    by_distance = _event_adjoint(s, p, states, future, gradient)
+    by_distance = event_adjoint(s, p, states, future, gradient)
     kalman_adjoint(s, p, states, by_distance, np.zeros(len(by_distance)), gradient)
     value = 0.0
     for t in range(len(states.log_density)):
@@ -139,7 +139,7 @@ def _expected_moves(
 
 
 @inner_kernel(fastmath={"contract"})
-def _event_adjoint(
+def event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
     """Slope by ``Q`` of every event, shape (event,); adds those by scale and tail."""

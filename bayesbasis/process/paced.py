@@ -32,6 +32,7 @@ from bayesbasis.process.filter import (
     transitions,
 )
 from bayesbasis.process.kernels import inner_kernel, kernel
+from bayesbasis.process.own_noise import OwnNoise, own_noise_sweep
 from bayesbasis.process.shocks import normaliser, quadratic_form
 
 Array = NDArray[Any]
@@ -75,13 +76,15 @@ class PacedSweep(NamedTuple):
     by_pace: Array
 
 
-def plain(p: Parameters | Paced) -> Parameters:
-    """Parameters at the speed of the calmest regime."""
+def plain(p: Parameters | Paced | OwnNoise) -> Parameters:
+    """Parameters at the speed of the calmest regime, whoever has the noise."""
     return Parameters(*p[: len(Parameters._fields)])
 
 
-def run_filter(s: Schedule, p: Parameters | Paced) -> Sweep:
+def run_filter(s: Schedule, p: Parameters | Paced | OwnNoise) -> Sweep:
     """Run the filter that a draw needs."""
+    if isinstance(p, OwnNoise):
+        return own_noise_sweep(s, plain(p))
     return paced_sweep(s, p).sweep if isinstance(p, Paced) else sweep(s, p)
 
 

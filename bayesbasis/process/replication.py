@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from bayesbasis.process.filter import Parameters, Schedule, transitions
 from bayesbasis.process.joint import Returns
+from bayesbasis.process.own_noise import OwnNoise
 from bayesbasis.process.paced import Paced, plain
 from bayesbasis.process.regimes import stationary
-from bayesbasis.process.simulation import shared_shocks
+from bayesbasis.process.simulation import shared_shocks, with_own_noise
 
 Array = NDArray[Any]
 
 
-def replicate(s: Schedule, p: Parameters | Paced, rng: Generator) -> Array:
+def replicate(s: Schedule, p: Parameters | Paced | OwnNoise, rng: Generator) -> Array:
     r"""Draw deviations from the very distribution that the filter scores.
 
     Event by event: the regime moves on, the curve shares a shock, and every quote is its prediction
@@ -29,7 +30,7 @@ def replicate(s: Schedule, p: Parameters | Paced, rng: Generator) -> Array:
     ----------
     s : Schedule
         The skeleton of the panel.
-    p : Parameters or Paced
+    p : Parameters, Paced or OwnNoise
         One draw; of its deviations only those that open a contract are read.
     rng : numpy.random.Generator
         Source of randomness.
@@ -43,7 +44,7 @@ def replicate(s: Schedule, p: Parameters | Paced, rng: Generator) -> Array:
 
 
 def replicate_with_spot(
-    s: Schedule, p: Parameters | Paced, x: Returns | None, rng: Generator
+    s: Schedule, p: Parameters | Paced | OwnNoise, x: Returns | None, rng: Generator
 ) -> tuple[Array, Array]:
     r"""Draw deviations, and the moves of spot beside them, from the distribution of both.
 
@@ -77,6 +78,8 @@ def replicate_with_spot(
         predicted = p.phi[step] ** 2 * spread[before] + p.variance[step]
         total = predicted + p.noise[u]
         shocks, root = shared_shocks(p.correlation[u : u + 1], p.tail[u : u + 1], stop - start, rng)
+        if isinstance(p, OwnNoise):
+            shocks = with_own_noise(shocks, p.variance[step] / total, rng)
         innovation = p.scale[u, regime] * np.sqrt(total) * (root * shocks)[0]
         if x is not None and np.isfinite(x.move[t]):
             rho, n = x.with_curve[u, regime], stop - start

@@ -19,15 +19,21 @@ class Shocks:
     distribution : {"student-t", "gaussian"}
         Multivariate Student-t (one mixing variable per time and underlying) or Gaussian. Both
         have one correlation across the curve, and both are quoted by their scale ``σ``.
+    noise : {"shared", "own"}
+        Whether innovations as a whole have that correlation, or moves alone, while the noise of
+        every quote is its own; see `own_noise`.
     """
 
     distribution: Literal["student-t", "gaussian"] = "student-t"
+    noise: Literal["shared", "own"] = "shared"
 
     def __post_init__(self) -> None:
         if self.distribution not in ("student-t", "gaussian"):
             raise ValueError(
                 f"shocks.distribution is {self.distribution!r}; choose 'student-t' or 'gaussian'"
             )
+        if self.noise not in ("shared", "own"):
+            raise ValueError(f"shocks.noise is {self.noise!r}; choose 'shared' or 'own'")
 
 
 @kernel()

@@ -75,6 +75,28 @@ def shared_shocks(
     return shocks, np.sqrt(mixing)[:, None]
 
 
+def with_own_noise(shocks: Array, share: Array, rng: Generator) -> Array:
+    r"""Standardised innovations of which moves, and not noise, are shared.
+
+    .. math:: ẽ_i = \sqrt{v_i/S_i}\, ε_i + \sqrt{1 - v_i/S_i}\, h_i
+
+    Parameters
+    ----------
+    shocks : ndarray, shape (draw, contract)
+        Correlated standard normals of the moves, from `shared_shocks`.
+    share : ndarray, broadcastable to (draw, contract)
+        ``v/S``: the variance of the move over that of the innovation.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray, shape (draw, contract)
+    """
+    own = rng.standard_normal(shocks.shape)
+    return np.sqrt(share) * shocks + np.sqrt(1.0 - share) * own
+
+
 def simulate_regimes(start: Array, rates: Array, gaps: Array, rng: Generator) -> Array:
     """Draw a path of regimes.
 
@@ -114,6 +136,8 @@ def simulate_deviations(
     noise: Array,
     rng: Generator,
     pace: Array | None = None,
+    *,
+    own_noise: bool = False,
 ) -> tuple[Array, Array]:
     r"""Run the filter of one underlying's contracts forward on innovations that are drawn.
 
@@ -141,6 +165,8 @@ def simulate_deviations(
     pace : ndarray, shape (draw, contract, step), optional
         ``φ`` of the regime at the end of each move, where it differs from that of the states; see
         `paced`.
+    own_noise : bool
+        Whether moves alone are shared, and the noise of every quote is its own; see `own_noise`.
 
     Returns
     -------
@@ -154,6 +180,9 @@ def simulate_deviations(
         shock, root = shared_shocks(correlation, tail, contracts, rng)
         predicted = phi[..., t] ** 2 * spread + variance[..., t]
         total = predicted + f
+        if own_noise:
+            share = np.divide(variance[..., t], total, out=np.zeros_like(total), where=total > 0)
+            shock = with_own_noise(shock, share, rng)
         innovation = volatility[:, t, None] * root * np.sqrt(total) * shock
         still = (phi[..., t] == 1.0) & (variance[..., t] == 0.0)
         gain = np.divide(predicted, total, out=np.zeros_like(total), where=~still & (total > 0))

@@ -69,9 +69,11 @@ def _quotes(spec: Spec) -> tuple[str, ...]:
         "student-t": "multivariate Student-t(ν)",
         "gaussian": "Gaussian",
     }[spec.shocks.distribution]
+    shared = "moves" if spec.shocks.noise == "own" else "shocks"
+    own = ", each quote's own" if spec.shocks.noise == "own" else ""
     return (
-        "quote = z + noise,  noise variance σ² f",
-        f"shocks of one underlying at one time: {shape}, correlation ρ",
+        f"quote = z + noise,  noise variance σ² f{own}",
+        f"{shared} of one underlying at one time: {shape}, correlation ρ",
     )
 
 

@@ -92,6 +92,20 @@ def test_with_one_underlying_switches_change_nothing():
         np.testing.assert_array_equal(natural[name], value)
 
 
+@pytest.mark.parametrize("name", ["anchor", "half_life", "correlation", "noise"])
+def test_underlyings_of_a_panel_are_hardly_freer_than_one_alone(panel, name):
+    """The spread between them is so much of the parameter's own prior, tight or wide."""
+    _, _, natural = drawn(Spec(), panel, (20_000,))
+    prior = getattr(Spec().priors, name)
+    own = prior.free(natural[name], np)
+    # Spreads of 0.3 and a factor of 2 have a mean square of 0.235.
+    expected = prior.scale * (1.0 + 0.09 * np.exp(2.0 * np.log(2.0) ** 2)) ** 0.5
+    np.testing.assert_allclose(own.std(0), expected, rtol=0.03)
+    assert (own.std(0) < 2.0**0.5 * prior.scale).all()
+    between = natural[f"{name}_between"]
+    np.testing.assert_allclose(np.median(between), 0.3 * prior.scale, rtol=0.03)
+
+
 def test_a_card_holds_the_switches():
     assert read_card(write_card(MIXED)) == MIXED
     text = '[pooling]\nshared = ["noise"]'

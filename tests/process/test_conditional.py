@@ -35,7 +35,7 @@ def less_carry(case, tau, column, carry):
 def score_at(case, tau, column, carry):
     p = less_carry(case, tau, column, carry)
     result = sweep(case.schedule, p)
-    return carry_information(case.schedule, p, result, tau, column, len(carry))
+    return carry_information(case.schedule, p, result, tau, column, len(carry), False)
 
 
 def jacobian(function, x, step):
@@ -149,7 +149,7 @@ def test_information_is_the_variance_of_the_score(daily_curve, tail):
     excess = []
     for p in simulated_curves(tail, contracts, days, 4000):
         result = sweep(schedule, p)
-        score, information = carry_information(schedule, p, result, tau, column, contracts)
+        score, information = carry_information(schedule, p, result, tau, column, contracts, False)
         excess.append((information - np.outer(score, score)).ravel())
     error = np.std(excess, axis=0) / np.sqrt(len(excess))
     np.testing.assert_array_less(np.abs(np.mean(excess, axis=0)) / error, 4.0)
