@@ -113,22 +113,24 @@ def sample(
     started = time.perf_counter()
     target_accept = _TARGET_ACCEPT if start is None else _WARM_TARGET_ACCEPT
     options = {"target_accept": target_accept} | dict(sampler or {})
-    evidence = None
     backend = options.pop("backend", "nutpie")
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
     if start is not None and backend != "nutpie":
         raise ValueError(f"sampler backend {backend!r} takes no start; leave it out or use nutpie")
-    if backend == "nutpie":
-        warm = None if start is None else _recall(start, spec, panel)
-        evidence = gather_evidence(spec, panel)
-        target = log_posterior(spec, panel, evidence)
-        flat, stats = sample_nutpie(target, run, options, warm)
-    elif backend in ("pymc", *_JAX_BACKENDS):
-        flat, stats = _sample_pymc(spec, panel, backend, run, options)
-    else:
+    if backend not in ("nutpie", "pymc", *_JAX_BACKENDS):
         raise ValueError(
             f"unknown sampler backend {backend!r}; choose nutpie, pymc, jax, numpyro or blackjax"
         )
+    if backend in _JAX_BACKENDS:
+        _check_jax(spec, backend)
+        _teach_jax(_JAX_BACKENDS[backend])
+    evidence = gather_evidence(spec, panel)
+    if backend == "nutpie":
+        warm = None if start is None else _recall(start, spec, panel)
+        target = log_posterior(spec, panel, evidence)
+        flat, stats = sample_nutpie(target, run, options, warm)
+    else:
+        flat, stats = _sample_pymc(spec, panel, evidence, backend, run, options)
     return assemble(spec, panel, flat, stats, seed=seed, started=started, evidence=evidence)
 
 
@@ -264,36 +266,19 @@ def _initial(target: LogPosterior, seed: int) -> Array:
 def _sample_pymc(
     spec: Spec,
     panel: xr.Dataset,
+    evidence: Evidence,
     backend: str,
     run: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[Array, xr.Dataset]:
-    if backend in _JAX_BACKENDS:
-        if spec.spot is not None:
-            raise ValueError(
-                f"sampler backend {backend!r} cannot estimate spot together with the basis; "
-                "use nutpie or pymc, or a card without [spot]"
-            )
-        if spec.regimes.has_speeds:
-            raise ValueError(
-                f"sampler backend {backend!r} has no filter for regimes.speed = 'own'; "
-                "use nutpie or pymc"
-            )
-        if spec.shocks.noise == "own":
-            raise ValueError(
-                f"sampler backend {backend!r} has no filter for shocks.noise = 'own'; "
-                "use nutpie or pymc"
-            )
-        backend = _JAX_BACKENDS[backend]
-        _teach_jax(backend)
-    with build(spec, panel) as model:
+    with build(spec, panel, evidence) as model:
         tree = pm.sample(
             draws=run["draws"],
             tune=run["tune"],
             chains=run["chains"],
             random_seed=run["seed"],
             progressbar=run["progress"],
-            nuts_sampler=backend,
+            nuts_sampler=_JAX_BACKENDS.get(backend, backend),
             compute_convergence_checks=False,
             **options,
         )
@@ -301,6 +286,20 @@ def _sample_pymc(
     raw = [posterior[x.name].values for x in model.free_RVs]
     flat = np.concatenate([x.reshape(*x.shape[:2], -1) for x in raw], axis=-1)
     return flat, _statistics(tree["sample_stats"].to_dataset())
+
+
+def _check_jax(spec: Spec, backend: str) -> None:
+    """Refuse what JAX has no filter for."""
+    if spec.spot is not None:
+        raise ValueError(
+            f"sampler backend {backend!r} cannot estimate spot together with the basis; "
+            "use nutpie or pymc, or a card without [spot]"
+        )
+    for part, value in (("regimes.speed", spec.regimes.speed), ("shocks.noise", spec.shocks.noise)):
+        if value == "own":
+            raise ValueError(
+                f"sampler backend {backend!r} has no filter for {part} = 'own'; use nutpie or pymc"
+            )
 
 
 def _teach_jax(backend: str) -> None:

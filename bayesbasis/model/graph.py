@@ -1,6 +1,6 @@
 """The model as a PyMC graph."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pymc as pm
@@ -33,13 +33,13 @@ from bayesbasis.process.quadrature import Steps
 _KINDS = ("easy", "hard")
 
 
-def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
+def build(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> pm.Model:
     """Build the model of a panel.
 
     Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
-    is at ease; ``contract_raw`` is centred as `Pooling` says. The likelihood is one potential,
-    ``log_likelihood``. All data live in containers, so another panel of the same shape of hierarchy
-    fits the same graph.
+    is at ease; ``contract_raw`` is centred as `Pooling` says, or in the light of evidence.
+    The likelihood is one potential, ``log_likelihood``. All data live in containers, so another
+    panel of the same shape of hierarchy fits the same graph.
 
     Parameters
     ----------
@@ -47,6 +47,9 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
         The model.
     panel : xarray.Dataset
         From `make_panel`.
+    evidence : Evidence, optional
+        What contracts' carry is sampled in the light of, from `gather_evidence`; by default
+        nothing. The model is the same, only its coordinates are not.
 
     Returns
     -------
@@ -63,18 +66,20 @@ def build(spec: Spec, panel: xr.Dataset) -> pm.Model:
     1
     """
     layout = lay_out(spec, panel)
+    if evidence is not None:
+        layout = replace(layout, evidence=evidence)
     with pm.Model(coords=layout.coords) as model:
         data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
         members = Members(*(data[f"contract_{level}"] for level in Members._fields))
-        evidence = Evidence(*(data[f"evidence_{name}"] for name in Evidence._fields))
+        known = Evidence(*(data[f"evidence_{name}"] for name in Evidence._fields))
         raw: dict[str, Any] = {}
         for name, names in raw_variables(spec, layout.levels).items():
             mean, sd = 0.0, 1.0
             if name == "contract_raw":
                 _, centre, spread = population(spec, layout.levels, raw, members, pt)
-                mean, sd = contract_raw_prior(spec, centre, spread, evidence)
+                mean, sd = contract_raw_prior(spec, centre, spread, known)
             raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
-        natural = parameters(spec, layout.levels, raw, members, pt, evidence)
+        natural = parameters(spec, layout.levels, raw, members, pt, known)
         for name, names in dims(spec, layout.levels).items():
             value = natural[name]
             extra = range(value.ndim - len(names))

@@ -1,7 +1,7 @@
 """Cards against real markets: which law, how well, how fast.
 
 `pytest tests/evaluate/test_cards.py -m study -s` prints the tables, a row as soon as a card is
-fitted; `-k btc`, `-k vix`, `-k oil` and `-k lira` choose one, `-k "vix and ou-bridge"` one row.
+fitted; `-k btc`, `-k vix` and `-k lira` choose one, `-k "vix and ou-bridge"` one row.
 """
 
 import time
@@ -19,8 +19,6 @@ from bayesbasis.model.covariates import columns
 from bayesbasis.model.priors import LogNormal, Normal
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.laws import BrownianBridge, OrnsteinUhlenbeck, OUBridge
-from bayesbasis.process.regimes import Regimes
-from bayesbasis.process.shocks import Shocks
 
 # Cards that read no covariates: they can be fitted to any panel. These files have no other columns.
 PLAIN = {name for name in bb.list_cards() if not any(columns(bb.load_card(name)).values())}
@@ -122,99 +120,6 @@ def test_cards_are_told_apart_by_their_one_step_densities(measured, market, best
     assert table["card"].iloc[-1] == worst
     if best is not None:
         assert table["log_score"].iloc[0] > best
-
-
-def with_spot_at_expiry(prices):
-    """Prices with the spot that the two nearest contracts point to.
-
-    The file's spot is the nearest contract in two weeks of three. Logarithmic prices are carried on
-    in a straight line to no time to expiry at all.
-    """
-    tau = (prices["expiry"] - prices["time"]) / pd.Timedelta("365D")
-    near = prices.assign(tau=tau)[tau > 0].sort_values("tau").groupby("time")
-    first, second = (near.nth(i).set_index("time") for i in (0, 1))
-    slope = np.log(second["futures"] / first["futures"]) / (second["tau"] - first["tau"])
-    spot = np.exp(np.log(first["futures"]) - slope * first["tau"])
-    return prices.assign(spot=prices["time"].map(spot))
-
-
-def oil_of_schwartz_and_smith(seed):
-    """Prices of their two factors, at the parameters of their Table 2: weekly, 17 months ahead.
-
-    Quotes are off by three basis points; spot is the one that the factors make.
-    """
-    kappa, short, premium, long, drift, rho = 1.49, 0.286, 0.157, 0.145, 0.0115, 0.3
-    rng = np.random.default_rng(seed)
-    times = pd.date_range("1990-01-02", "1995-01-31", freq="7D", tz="UTC")
-    decay = np.exp(-kappa * 7.0 / 365.0)
-    factors = np.zeros((len(times), 2))
-    for before, after in pairwise(range(len(times))):
-        one, other = rng.standard_normal(2)
-        factors[after, 0] = decay * factors[before, 0]
-        factors[after, 0] += short * np.sqrt((1.0 - decay**2) / (2.0 * kappa)) * one
-        both = rho * one + np.sqrt(1.0 - rho**2) * other
-        factors[after, 1] = factors[before, 1] + long * np.sqrt(7.0 / 365.0) * both
-    found = []
-    for expiry in pd.date_range("1990-02-20", "1996-06-20", freq="MS", tz="UTC"):
-        tau = (expiry - times) / pd.Timedelta("365D")
-        live = (tau > 0.5) & (tau < 17.0 / 12.0)
-        left = np.exp(-kappa * tau[live])
-        variance = (1.0 - left**2) * short**2 / (2.0 * kappa) + long**2 * tau[live]
-        variance += 2.0 * (1.0 - left) * rho * short * long / kappa
-        curve = left * factors[live, 0] + factors[live, 1] + drift * tau[live]
-        curve += 0.5 * variance - (1.0 - left) * premium / kappa
-        curve += 3e-4 * rng.standard_normal(live.sum())
-        found.append(
-            pd.DataFrame(
-                {
-                    "time": times[live],
-                    "underlying": "WTI",
-                    "venue": "nymex",
-                    "contract": f"CL-{expiry:%Y-%m}",
-                    "expiry": expiry,
-                    "futures": 20.0 * np.exp(curve),
-                    "spot": 20.0 * np.exp(factors[live].sum(1)),
-                }
-            )
-        )
-    return pd.concat(found, ignore_index=True)
-
-
-@pytest.mark.slow
-def test_the_short_factor_of_schwartz_and_smith_is_found_where_spot_is_theirs():
-    panel, _ = bb.make_panel(oil_of_schwartz_and_smith(seed=1))
-    # Theirs: one volatility, Gaussian, and one curve for all contracts.
-    card = bb.load_card("schwartz-smith")
-    pooling = replace(card.pooling, contracts="shared")
-    spec = replace(card, regimes=Regimes(1), shocks=Shocks("gaussian"), pooling=pooling)
-    found = row(spec, panel)
-    kappa = 365.0 * np.log(2.0) / found["fit"]["posterior"]["half_life"].values.ravel()
-    print(f"κ = {kappa.mean():.3f} ± {kappa.std():.3f}")
-    assert found["r_hat"] < 1.05
-    assert abs(kappa.mean() - 1.49) < 2.0 * kappa.std()
-    assert kappa.std() < 0.1
-
-
-@pytest.mark.real
-@pytest.mark.study
-@pytest.mark.xfail(strict=True, reason="the file's spot is not the one of their factors")
-def test_oil_has_the_short_factor_of_schwartz_and_smith(real_data):
-    """Their κ is 1.49, from contracts of up to 17 months; here it is 1.70 ± 0.04.
-
-    Spot is not in the file. Theirs is a sum of factors, from which near contracts stray by 4 % with
-    errors that fade faster than one factor can; what stands for spot here comes from those, and
-    moves all contracts alike, as a larger κ would. Simulated with such errors κ is found at 3.5 and
-    more; without, it is found where it is. Contracts from half a year on say least of near ones;
-    with all of them, and the file's spot, κ is 2. It was 1.51 while first quotes shared the shock
-    of their curve.
-    """
-    prices = with_spot_at_expiry(pd.read_parquet(real_data("ss-oil.parquet")))
-    far = prices["expiry"] - prices["time"] > pd.Timedelta("182D")
-    panel, _ = bb.make_panel(prices[far].drop(columns=["funding_rate", "volume"]))
-    fit = row("schwartz-smith", panel)["fit"]
-    kappa = 365.0 * np.log(2.0) / fit["posterior"]["half_life"].values.ravel()
-    print(f"κ = {kappa.mean():.3f} ± {kappa.std():.3f}")
-    assert abs(kappa.mean() - 1.49) < 2.0 * kappa.std()
 
 
 def spreads_as_futures(table):

@@ -54,6 +54,14 @@ def test_evidence_changes_the_coordinates_and_not_the_model(spec, panel, evidenc
         np.testing.assert_allclose(other(there)[0], plain(flat)[0] - jacobian, rtol=1e-11)
 
 
+def test_every_sampler_has_these_coordinates(spec, panel, evidence):
+    """The graph that other samplers than nutpie take is that of `log_posterior`."""
+    target, model = log_posterior(spec, panel, evidence), bb.build(spec, panel, evidence)
+    logp = model.compile_logp(vars=[*model.free_RVs, *model.potentials])
+    flat = 0.4 * np.random.default_rng(4).standard_normal(target.size)
+    np.testing.assert_allclose(logp(target.split(flat)), target(flat)[0], rtol=1e-10)
+
+
 def test_the_gradient_knows_of_evidence(spec, panel, evidence):
     target = log_posterior(spec, panel, evidence)
     flat = 0.4 * np.random.default_rng(1).standard_normal(target.size)

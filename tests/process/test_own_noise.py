@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
 from bayesbasis.process.adjoint import sweep
+from bayesbasis.process.conditional import carry_information
 from bayesbasis.process.filter import Parameters
 from bayesbasis.process.own_noise import OwnNoise, own_noise_sweep
 from bayesbasis.process.paced import plain, run_filter
@@ -113,6 +114,22 @@ def test_a_draw_is_filtered_as_it_asks(market):
     assert plain(p) == case.parameters
     assert run_filter(case.schedule, p).value == own_noise_sweep(*case[1:]).value
     assert run_filter(case.schedule, p).value != sweep(*case[1:]).value
+
+
+def test_what_quotes_say_of_carry_is_the_curvature_of_a_gaussian_density(market):
+    case = market(6, times=12, contracts=4, regimes=1, gaussian=True, underlyings=1)
+    s, p = case.schedule, case.parameters
+    tau = np.array([0.9 + 0.1 * q.contract - q.time for q in case.quotes])
+    column = np.array([q.contract for q in case.quotes], np.int64)
+
+    def at(carry):
+        own = p._replace(deviation=p.deviation - carry[column] * tau)
+        return carry_information(s, own, own_noise_sweep(s, own), tau, column, 4, True)
+
+    _, information = at(np.zeros(4))
+    # The density is quadratic in carry, so that a difference of any size is a derivative.
+    slopes = [at(move)[0] - at(-move)[0] for move in 0.1 * np.eye(4)]
+    np.testing.assert_allclose(information, -np.array(slopes) / 0.2, rtol=1e-8)
 
 
 def mean_scores(schedule, truth, panels):
