@@ -26,7 +26,7 @@ def with_own(card):
 
 @pytest.fixture(scope="module")
 def curve():
-    prices, _ = bb.simulate_market(seed=1, quarters=3, listed_days=60)
+    prices, _ = bb.simulate_market(seed=1, quarters=3, listed_days=150)
     return bb.make_panel(prices)[0]
 
 
