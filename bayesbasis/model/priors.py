@@ -305,10 +305,10 @@ class Priors:
     noise: Prior = LogNormal(0.1, 5.0)
     correlation: Prior = LogitNormal(0.5, 1.5)
     tail: Prior = LogNormal(6.0, 2.0, 2.0)
-    between_underlyings: Prior = LogNormal(0.3, 2.0)
-    between_venues: Prior = LogNormal(0.3, 2.0)
-    between_kinds: Prior = LogNormal(0.3, 2.0)
-    between_contracts: Prior = LogNormal(0.3, 2.0)
+    between_underlyings: Prior = LogNormal(0.2, 2.0)
+    between_venues: Prior = LogNormal(0.2, 2.0)
+    between_kinds: Prior = LogNormal(0.2, 2.0)
+    between_contracts: Prior = LogNormal(0.2, 2.0)
 
     def __post_init__(self) -> None:
         for field in fields(self):
