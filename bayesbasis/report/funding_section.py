@@ -31,6 +31,11 @@ def funding_section(paths: xr.Dataset, bands: xr.Dataset) -> Section:
         "expected share of settlements that differ from the interest rate; reverts: median days "
         "until one is at it."
     )
+    if "recalibrated" in paths.attrs:
+        words += (
+            " Sums are as wide as forecasts of the fit's own past say; of the width as simulated "
+            f"that is {paths.attrs['recalibrated']}."
+        )
     against = dated_table(paths, bands)
     if len(against):
         tables["Perpetual against dated, to its expiry"] = against

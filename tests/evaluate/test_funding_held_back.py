@@ -99,11 +99,10 @@ def measure(history: xr.Dataset, draws: int = 200) -> pd.DataFrame:
             bb.FundingSpec(), with_a_past(history, begin),
             draws=draws, chains=1, seed=1, sampler={"backend": "laplace"},
         )  # fmt: skip
-        record = bb.hindcast_funding(fit)
         for origin in ORIGINS[(begin <= ORIGINS) & (end > ORIGINS)]:
             paths = bb.forecast_funding(fit, f"{HORIZON}D", seed=1, origin=origin, history=history)
-            bare = bb.cumulative_funding(paths)
-            total = bb.recalibrate_funding(bare, record)
+            total = bb.cumulative_funding(paths)
+            bare = bb.cumulative_funding(paths.drop_vars("sum_factor"))
             outside = bb.funding_outlook(paths)["outside_share"]
             for name in paths["contract"].values.astype(str):
                 time, rate, dead = settled(history, name)
