@@ -126,11 +126,11 @@ def fit_funding(
     -------
     xarray.DataTree
         Groups ``posterior``, ``sample_stats``, ``constant_data`` (the history) and ``hindcast``,
-        unless left out or the history is shorter than 60 days. Attrs:
-        ``card``, ``card_name``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s`` (of
-        sampling), ``hindcast_s``,
-        ``diagnosis``, ``modes`` (log density where each climb ended, the highest first: no chain
-        visits a mode that is ten lower).
+        unless left out or the history is shorter than 60 days. Attrs: ``card``, ``card_name``,
+        ``data_hash``, ``seed``, ``versions``, ``wall_time_s`` (of sampling), ``hindcast_s``,
+        ``diagnosis`` and ``modes``: log density where each climb ended, the highest first. Chains
+        do not visit a mode ten lower, and if two climbs out of twelve do not end on the highest,
+        another seed may find a higher one.
 
     Raises
     ------

@@ -125,3 +125,17 @@ def test_premia_follow_the_last_value_of_a_covariate(history):
     moved = known.assign(carry=("obs", column + 3.0 * column.std() * ends))
     low, high = (forecast_funding(fit, "5D", seed=1, history=x)["premium"] for x in (known, moved))
     np.testing.assert_allclose(1e4 * (high - low).mean(), 2.0 * 3.0, rtol=0.01)
+
+
+def test_a_fit_from_before_there_were_covariates_forecasts_the_same(fit, paths):
+    card = [
+        line
+        for line in fit.attrs["card"].splitlines()
+        if not line.startswith(("covariates =", "coefficient ="))
+    ]
+    assert len(card) == len(fit.attrs["card"].splitlines()) - 2
+    old = fit.copy()
+    old.attrs = fit.attrs | {"card": "\n".join(card)}
+    assert "coefficient" not in old["posterior"]
+    again = forecast_funding(old, "3D", seed=1)
+    xr.testing.assert_equal(again, paths)
