@@ -19,7 +19,7 @@ from bayesbasis.model.funding_market import simulate_funding
 from bayesbasis.report.console import live_view
 from bayesbasis.report.desk import desk
 from bayesbasis.report.figures import plot_bands
-from bayesbasis.report.funding_section import dated_table
+from bayesbasis.report.funding_section import dated_table, funding_section
 from bayesbasis.report.tables import bands_table, live_table
 from bayesbasis.trade.funding import funding_leg
 from bayesbasis.trade.orders import Order, Orders, put_on, suit
@@ -174,6 +174,17 @@ def test_a_page_puts_funding_beside_the_dated_basis(fit, funded, tmp_path):
     own = total.sel(contract=row["perpetual"])
     assert row["expected (bp)"] == pytest.approx(1e4 * float(own.mean()))
     assert row["P(pays more)"] == pytest.approx(float((1e4 * own > expected).mean()))
+
+
+def test_a_page_says_by_how_much_sums_of_funding_were_recalibrated(funded, funding_fit):
+    record = bb.hindcast_funding(funding_fit, every="5D", horizon="10D", draws=20)
+    ahead = bb.recalibrate_funding(funded["funding"], record)
+    section = funding_section(ahead, funded["bands"])
+    assert f"of the width as simulated that is {ahead.attrs['recalibrated']}." in section.words
+    assert "recalibrated" not in funding_section(funded["funding"], funded["bands"]).words
+    upper = bb.funding_outlook(ahead)["cumulative"].sel(value="upper")
+    np.testing.assert_allclose(section.tables["Outlook"]["95 % (bp)"], 1e4 * upper)
+    assert len(section.pictures) == ahead.sizes["contract"]
 
 
 def test_perpetuals_alone_are_held_for_thirty_days(fit, mixed, funding_fit, tmp_path):
