@@ -54,7 +54,7 @@ def sample_funding(
     spec: FundingSpec,
     history: xr.Dataset,
     *,
-    draws: int = 500,
+    draws: int = 1000,
     tune: int = 500,
     chains: int = 4,
     seed: int,
