@@ -39,7 +39,9 @@ def funding(
             show_default=False,
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(metavar="N", min=1, help="Draws kept of each chain.")] = 1000,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Draws kept of each chain.")
+    ] = 1000,
     tune: Annotated[
         int, typer.Option(metavar="N", min=1, help="Draws each chain warms up for.")
     ] = 500,
