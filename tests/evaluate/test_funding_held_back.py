@@ -21,6 +21,9 @@ of funding have many, some fifty units of log density apart. At the highest of t
 `fit_funding` goes by since, the default has, again on Binance alone:
 
     median 90, factor 1.15                             112.4 0.786 0.535    27.7 0.955 0.500
+    median 60, factor 1.15                             105.5 0.786 0.587    31.1 0.955 0.567
+    median 45, factor 2                                114.7 0.786 0.612    43.8 0.955 0.564
+    median 90, skew normal with mean 0.1, sd 0.3       111.6 0.750 0.506    35.2 0.864 0.548
 
 75.1 bp over both years, where the last rate has 98.9, an AR(1) 147.8 and the historical
 distribution 121.8; with recalibrated bands 76.8 bp and a coverage of 0.98. The density one
