@@ -68,8 +68,11 @@ def test_two_venues_of_one_underlying_are_told_apart():
     prices, _ = bb.simulate_market(seed=1, underlyings=["BTC"], quarters=3)
     west = prices.assign(venue="west", contract=prices["contract"] + "@w")
     panel, _ = bb.make_panel(pd.concat([prices.assign(venue="east"), west], ignore_index=True))
-    spec = Spec(pooling=Pooling(venues=False, by_venue=("half_life", "volatility", "noise")))
-    prior = prior_draws(spec, panel, draws=1, seed=3)
+    # Of a third regime three quarters say nothing, and chains part over where it is.
+    pooling = Pooling(venues=False, by_venue=("half_life", "volatility", "noise"))
+    spec = Spec(regimes=Regimes(2), pooling=pooling)
+    # A draw with noise of half a day: of a hundredth, quotes cannot tell a third.
+    prior = prior_draws(spec, panel, draws=1, seed=5)
     truth = {"half_life": 0.0, "volatility": np.log(2.0), "noise": -np.log(3.0)}
     moved = {f"{name}_venue": [-0.5 * gap, 0.5 * gap] for name, gap in truth.items()}
     prior = prior.assign(
