@@ -28,8 +28,6 @@ from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, NUMBA_CACHE_PATH
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.linker import NumbaLinker
 
-from bayesbasis.process.kernels import alone
-
 type Graph = Callable[[], tuple[pm.Model, Any]]
 
 _FILE_NAME = "<graph>"
@@ -203,7 +201,7 @@ def _to_machine_code(function: Any, key: str | None) -> Any:
     """Make numba compile a function when it is called, or find it on disk by its key."""
     if key is not None:
         CACHED_SRC_FUNCTIONS[function] = key
-    return alone(numba_njit(function, final_function=True, cache=key is not None, nogil=True))
+    return numba_njit(function, final_function=True, cache=key is not None, nogil=True)
 
 
 def _compile_gradient(model: pm.Model, value: Any, without: tuple[str, ...]) -> Compiled:
