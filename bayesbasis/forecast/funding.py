@@ -1,7 +1,7 @@
 """Forecasts of funding: posterior predictive premia and settlements of every perpetual."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,28 +13,29 @@ from numpy.typing import NDArray
 
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.data.panel import instant, known_at
+from bayesbasis.forecast.funding_origin import (
+    LastEvent,
+    contracts_to_forecast,
+    last_states,
+    natural_at,
+    recent_settlements,
+)
 from bayesbasis.forecast.funding_recalibration import recalibrate_funding
 from bayesbasis.model.covariates import standardised
 from bayesbasis.model.funding_cards import read_funding_card
 from bayesbasis.model.funding_layout import (
     BASIS_POINTS,
-    FundingLayout,
     eight_hour_rate,
     lay_out_funding,
 )
-from bayesbasis.model.funding_parameters import chains, driven, shifts
+from bayesbasis.model.funding_parameters import chains, driven
 from bayesbasis.model.funding_spec import FundingSpec
-from bayesbasis.process.censored import Chains, track
 from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
 
 Array = NDArray[Any]
 
 _HOUR = np.timedelta64(3_600_000_000_000, "ns")
 _DAY = np.timedelta64(24, "h")
-# What the filter knew longer ago than this has left the state of the chains.
-_MEMORY_DAYS = 180
-# A contract that has not settled for this long is no longer live.
-_LIVE_DAYS = 3
 
 
 def forecast_funding(
@@ -99,12 +100,12 @@ def forecast_funding(
     length = np.timedelta64(pd.Timedelta(horizon).to_timedelta64(), "ns")
     if length <= np.timedelta64(0, "ns"):
         raise ValueError(f"horizon is {horizon!r}; give a positive time such as '30D'")
-    known = _recent(known_at(quotes, start), start)
-    live = _live(known, start, contracts, fit)
+    known = recent_settlements(known_at(quotes, start), start)
+    live = contracts_to_forecast(known, start, contracts, fit)
     posterior = fit["posterior"].to_dataset()
     if draws is not None:
         posterior = _thin(posterior, draws)
-    natural = _natural(posterior, known)
+    natural = natural_at(posterior, known)
     rng = np.random.default_rng(seed)
     fitted = fit["constant_data"].to_dataset()
     layout = lay_out_funding(spec, known, fitted)
@@ -112,7 +113,7 @@ def forecast_funding(
     due = {k: _due(known, k, start, start + length) for k in live}
     if not any(len(times) for times, _ in due.values()):
         raise ValueError(f"no contract settles within {horizon} of {start:.19}; look further ahead")
-    filtered = _filtered(spec, layout, natural)
+    filtered = last_states(spec, layout, natural)
     count = len(natural["level"])
     steps = max(len(times) for times, _ in due.values())
     arrays = {name: np.full((count, len(live), steps), np.nan) for name in ("premium", "funding")}
@@ -136,41 +137,6 @@ def forecast_funding(
     return paths
 
 
-def _recent(known: xr.Dataset, start: np.datetime64) -> xr.Dataset:
-    """Keep the settlements that say anything of the present."""
-    recent = known["time"].values > start - _MEMORY_DAYS * _DAY
-    return known.isel(obs=recent)
-
-
-def live_contracts(history: xr.Dataset, origin: np.datetime64) -> Array:
-    """Positions of the contracts that settled in the last days before an origin."""
-    before = origin - history["time"].values
-    recent = (before >= 0 * _DAY) & (before < _LIVE_DAYS * _DAY)
-    return np.unique(history["contract_index"].values[recent])
-
-
-def _live(
-    known: xr.Dataset, start: np.datetime64, contracts: Sequence[str] | None, fit: xr.DataTree
-) -> list[int]:
-    names = known["contract"].values.astype(str).tolist()
-    alive = live_contracts(known, start).tolist()
-    fitted = set(fit["posterior"].to_dataset()["contract"].values.astype(str))
-    alive = [k for k in alive if names[k] in fitted]
-    if contracts is None:
-        if not alive:
-            raise ValueError(
-                f"no fitted contract has settled in the {_LIVE_DAYS} days to {start:.19}"
-            )
-        return alive
-    bad = [name for name in contracts if name not in {names[k] for k in alive}]
-    if bad or not contracts:
-        raise ValueError(
-            f"{', '.join(bad) or 'no contract'} cannot be forecast from {start:.19}; "
-            f"live there: {', '.join(names[k] for k in alive) or 'none'}"
-        )
-    return [names.index(name) for name in contracts]
-
-
 def _own(known: xr.Dataset, contract: int) -> xr.Dataset:
     return known[["funding_rate", "scheduled", "interval"]].isel(
         obs=np.flatnonzero(known["contract_index"].values == contract)
@@ -181,57 +147,6 @@ def _thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
     each = max(1, draws // posterior.sizes["chain"])
     keep = np.linspace(0, posterior.sizes["draw"] - 1, min(each, posterior.sizes["draw"]))
     return posterior.isel(draw=np.unique(keep.astype(int)))
-
-
-def _natural(posterior: xr.Dataset, known: xr.Dataset) -> dict[str, Array]:
-    """Parameters of every draw, contracts as in the history; those never fitted are missing."""
-    fitted = posterior["contract"].values.astype(str).tolist()
-    names = known["contract"].values.astype(str)
-    place = np.array([fitted.index(name) if name in fitted else 0 for name in names])
-    natural = {}
-    for name, variable in posterior.data_vars.items():
-        own = tuple(dim for dim in variable.dims if dim not in ("chain", "draw"))
-        value = variable.transpose("chain", "draw", *own).values
-        value = value.reshape(-1, *value.shape[2:])
-        natural[str(name)] = value[:, place] if own == ("contract",) else value
-    return natural
-
-
-@dataclass(frozen=True, eq=False)
-class _Last:
-    """The last event of a chain: when it was, and the state's distribution, (draw, state)."""
-
-    time: np.datetime64
-    probability: Array
-
-
-def filter_chains(
-    spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
-) -> list[Chains]:
-    """What the filter takes, draw by draw."""
-    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp
-    inputs = chains(spec, natural, *where, layout.gap_days, np)
-    inputs["shift"] = shifts(
-        natural, inputs["memory"], layout.settlements.cell, layout.before, layout.covariates
-    )
-    return [
-        Chains(*(np.ascontiguousarray(inputs[name][d]) for name in Chains._fields))
-        for d in range(len(natural["level"]))
-    ]
-
-
-def _filtered(
-    spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
-) -> dict[int, _Last]:
-    ends = np.flatnonzero(np.append(np.diff(layout.event_underlying) != 0, True))
-    found = []
-    for one in filter_chains(spec, layout, natural):
-        found.append(track(layout.settlements, one).filtered[ends])
-    states = np.stack(found, axis=1)
-    return {
-        int(layout.event_underlying[end]): _Last(layout.event_time[end], states[i])
-        for i, end in enumerate(ends)
-    }
 
 
 def _due(
@@ -253,7 +168,7 @@ def _simulate(
     known: xr.Dataset,
     members: list[int],
     due: list[tuple[Array, Array]],
-    last: _Last,
+    last: LastEvent,
     natural: dict[str, Array],
     drive: Array,
     rng: Generator,

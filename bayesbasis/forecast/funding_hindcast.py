@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesbasis.forecast.calendar import positive_time
-from bayesbasis.forecast.funding import forecast_funding, live_contracts
+from bayesbasis.forecast.funding import forecast_funding
+from bayesbasis.forecast.funding_origin import live_contracts
 from bayesbasis.forecast.hindcast import NothingToLookBackOn, provenance
 from bayesbasis.forecast.outlook import cumulative_funding
 

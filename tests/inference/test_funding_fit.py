@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import t
 
 from bayesbasis.data.funding import make_funding
-from bayesbasis.forecast.funding import filter_chains
+from bayesbasis.forecast.funding_origin import filter_chains
 from bayesbasis.inference.funding import sample_funding
 from bayesbasis.model.funding_layout import lay_out_funding
 from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
