@@ -4,6 +4,8 @@ All of a model's code ends in one numba function, which numba keeps on disk and 
 and by the key that PyTensor gives it. PyTensor learns both anew in every process, from the graph:
 to build it, to differentiate and to rewrite it takes most of a second. So both are noted beside
 that code, under the name of what decides them.
+
+Arithmetic is IEEE's to the letter, as in `process.kernels`, which says why.
 """
 
 import gc
@@ -35,7 +37,7 @@ _FILE_NAME = "<graph>"
 _ROOMS = ("data", "inference", "model", "process")
 """Rooms of this package that a graph can come from."""
 _FLAGS = (
-    "floatX", "cast_policy", "numba__fastmath",
+    "floatX", "cast_policy",
     "optimizer", "optimizer_excluding", "optimizer_including", "optimizer_requiring",
 )  # fmt: skip
 """Settings of PyTensor that a graph and its code depend on."""
@@ -98,7 +100,7 @@ def compile_once(parts: tuple[Any, ...], graph: Graph, without: tuple[str, ...] 
 
 
 def _compile(name: str | None, graph: Graph, without: tuple[str, ...]) -> Compiled:
-    with _in_haste():
+    with _in_haste(), pytensor.config.change_flags(numba__fastmath=False):
         compiled = _compile_gradient(*graph(), without)
     function = compiled.evaluate.py_func
     key = CACHED_SRC_FUNCTIONS.get(function)
@@ -201,7 +203,8 @@ def _to_machine_code(function: Any, key: str | None) -> Any:
     """Make numba compile a function when it is called, or find it on disk by its key."""
     if key is not None:
         CACHED_SRC_FUNCTIONS[function] = key
-    return numba_njit(function, final_function=True, cache=key is not None, nogil=True)
+    options = {"final_function": True, "nogil": True, "fastmath": False}
+    return numba_njit(function, cache=key is not None, **options)
 
 
 def _compile_gradient(model: pm.Model, value: Any, without: tuple[str, ...]) -> Compiled:

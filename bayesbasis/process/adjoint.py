@@ -88,7 +88,7 @@ def no_slopes(p: Parameters) -> Parameters:
     )
 
 
-@inner_kernel(fastmath={"contract"})
+@inner_kernel()
 def chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
@@ -117,7 +117,7 @@ def _add(matrix: Array, out: Array) -> None:
             out[j, k] += matrix[j, k]
 
 
-@inner_kernel(fastmath={"contract"})
+@inner_kernel()
 def _expected_moves(
     s: Schedule, p: Parameters, states: States, future: Array
 ) -> tuple[Array, Array]:
@@ -138,7 +138,7 @@ def _expected_moves(
     return moves, starts
 
 
-@inner_kernel(fastmath={"contract"})
+@inner_kernel()
 def event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
@@ -174,7 +174,7 @@ def event_adjoint(
     return by_distance
 
 
-@inner_kernel(fastmath={"contract"})
+@inner_kernel()
 def kalman_adjoint(
     s: Schedule,
     p: Parameters,

@@ -1,4 +1,9 @@
-"""How kernels are compiled and cached."""
+"""How kernels are compiled and cached.
+
+Arithmetic is IEEE's to the letter: no ``fastmath``. Leave to contract or to reorder is leave to
+round otherwise in every copy of a function. A process that compiles a model and one that finds it
+on disk link other copies, and then the same seed gives other draws.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +27,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     Parameters
     ----------
     **options
-        Of `numba.njit`, such as ``fastmath`` or ``inline``.
+        Of `numba.njit`, such as ``inline``.
 
     Returns
     -------

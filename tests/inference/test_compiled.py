@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ def refuse(*_):
 
 if sys.argv[1] == "find":
     posterior.build = refuse
-else:
+elif sys.argv[1] == "build":
     compiled._read = lambda name: None
 prices, _ = bb.simulate_market(seed=1, underlyings=["BTC"], quarters=3)
 target = posterior.log_posterior(bb.load_card("anchored-regimes-2"), bb.make_panel(prices)[0])
@@ -75,10 +76,11 @@ def forget_code(notes):
         code.unlink()
 
 
-def in_another_process(how):
+def in_another_process(how, package=Path(bb.__file__).parents[1], **environment):
+    environment |= {"PYTHONPATH": str(package), "PYTHONHASHSEED": "5"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ANOTHER_PROCESS, how],
-        env=os.environ | {"PYTHONPATH": str(Path(bb.__file__).parents[1]), "PYTHONHASHSEED": "5"},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -94,6 +96,17 @@ def test_what_is_found_in_another_process_gives_the_bits_of_what_is_built(spec, 
     built = in_another_process("build")
     assert in_another_process("find") == built
     assert built.split()[0] == value.hex()
+
+
+@pytest.mark.slow
+def test_code_gives_the_same_bits_where_it_was_compiled_and_where_it_is_found(tmp_path):
+    # A package that no kernel was compiled for yet.
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(bb.__file__).parent, tmp_path / "bayesbasis", ignore=ignored)
+    shutil.copytree(Path(bb.__file__).parents[1] / "models", tmp_path / "models")
+    flags = f"base_compiledir={tmp_path / 'code'}"
+    compiled_here = in_another_process("compile", tmp_path, PYTENSOR_FLAGS=flags)
+    assert in_another_process("find", tmp_path, PYTENSOR_FLAGS=flags) == compiled_here
 
 
 def test_what_was_compiled_is_found_without_its_graph(notes):
@@ -184,7 +197,7 @@ def test_a_note_is_stale_when_anything_that_decides_the_graph_changes(monkeypatc
 
     names = [name(), name((replace(spec, regimes=replace(spec.regimes, count=3)), *PARTS))]
     names.append(name((spec, replace(PARTS[0], kinds=True))))
-    for flag, value in (("floatX", "float32"), ("numba__fastmath", False)):
+    for flag, value in (("floatX", "float32"), ("cast_policy", "numpy+floatX")):
         with pytensor.config.change_flags(**{flag: value}):
             names.append(name())
     for package in ("numpy", "numba", "pymc", "pytensor"):
