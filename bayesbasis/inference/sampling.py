@@ -43,7 +43,7 @@ _UNITS = {
     "volatility_spread": ("1", "standard deviation of the logarithm of volatility"),
     "volatility_half_life": ("day", "half-life of the logarithm of volatility"),
     "stay": ("day", "expected stay in a regime"),
-    "jump": ("1", "logit weight of the regime jumped to"),
+    "jump": ("1", "log odds of the calmer of two regimes jumped to"),
     "coefficient": ("%/year", "carry per standard deviation of the covariate"),
     "speed_coefficient": ("1", "logarithm of speed per standard deviation of the covariate"),
     "stay_coefficient": ("1", "logarithm of stays per standard deviation of the covariate"),

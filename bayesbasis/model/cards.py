@@ -46,7 +46,7 @@ _UNITS = {
     "volatility_spread": "of the logarithm of volatility, where it is stochastic",
     "volatility_half_life": "days",
     "stay": "days",
-    "jump": "logit weight",
+    "jump": "log odds of the calmer of two regimes jumped to",
     "coefficient": "% a year per standard deviation of the covariate",
     "coefficient_between": "% a year per standard deviation",
     "speed_coefficient": "of the logarithm of speed, per standard deviation",

@@ -284,7 +284,8 @@ def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any)
         return 0.0 * natural["noise"][..., None, None]
     jump: Any = 1.0 - np.eye(count)
     if count > 2:
-        weight = xp.exp(natural["jump"])
+        # Odds over the next more volatile regime, multiplied up from the most volatile one.
+        weight = xp.exp((natural["jump"][..., None] * np.tri(count - 2, count - 1)).sum(-2))
         weight = weight / weight.sum(-1, keepdims=True)
         # place[k, m, j] is one where the m-th regime other than k is j.
         place = np.stack([np.delete(np.eye(count), k, axis=0) for k in range(count)])

@@ -329,7 +329,7 @@ def _coords(
     if count > 1:
         coords["higher_regime"] = list(range(2, count + 1))
     if count > 2:
-        coords["other"] = list(range(1, count))
+        coords["other"] = list(range(1, count - 1))
     dims = {"carry": "covariate", "speed": "speed_covariate", "stay": "stay_covariate"}
     return coords | {dims[role]: list(names) for role, names in columns(spec).items() if names}
 

@@ -253,7 +253,10 @@ class Priors:
     stay : Prior
         Expected stay in a regime, days.
     jump : Prior
-        Logit weight of each regime jumped to, when there are three or more.
+        Log odds, where a regime is left for one of two or more, of each over the next more
+        volatile one. Above zero by default: most often things calm down. So a regime that a short
+        history never visits is a panic yet to come, rather than a calm that never came, between
+        which its quotes could not decide.
     coefficient : Prior
         Coefficients of carry on covariates, % a year per standard deviation.
     speed_coefficient, stay_coefficient : Prior
@@ -295,7 +298,7 @@ class Priors:
     volatility_spread: Prior = LogNormal(0.7, 2.0)
     volatility_half_life: Prior = LogNormal(10.0, 4.0)
     stay: Prior = LogNormal(15.0, 4.0)
-    jump: Prior = Normal(0.0, 1.0)
+    jump: Prior = Normal(2.0, 1.0)
     coefficient: Prior = Normal(0.0, 5.0)
     coefficient_between: Prior = LogNormal(1.0, 3.0)
     speed_coefficient: Prior = Normal(0.0, 0.5)

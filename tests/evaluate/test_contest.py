@@ -1,6 +1,6 @@
 """The default against every baseline, on real prices, out of sample.
 
-`pytest tests/evaluate/test_contest.py -m study -s` prints the tables (half an hour).
+`pytest tests/evaluate/test_contest.py -m study -s` prints the tables (a quarter of an hour).
 """
 
 import pandas as pd
@@ -33,7 +33,7 @@ def found(market, real_data, tmp_path_factory):
         origins,
         "60D",
         refit=refit,
-        draws=300,
+        draws=1000,
         tune=700,
         warm_tune=300,
         store=tmp_path_factory.mktemp("windows"),

@@ -310,8 +310,9 @@ def test_centring_is_a_share(centring):
         Pooling(centring=centring)
 
 
-def test_the_filter_reads_years_and_logs(panels):
-    spec = Spec(regimes=Regimes(3))
+@pytest.mark.parametrize("count", [3, 4])
+def test_the_filter_reads_years_and_logs(panels, count):
+    spec = Spec(regimes=Regimes(count))
     layout = lay_out(spec, panels[1, 1])
     natural = natural_of(spec, layout, draw_raw(spec, layout))
     inputs = filter_inputs(spec, natural, np)
@@ -322,10 +323,12 @@ def test_the_filter_reads_years_and_logs(panels):
     )
     rates = inputs["rates"][0]
     np.testing.assert_allclose(-365 / np.diag(rates), natural["stay"][0], rtol=1e-12)
-    weights = np.exp(natural["jump"][0])
-    for k in range(3):
+    for k in range(count):
         jumped = np.delete(rates[k], k) / -rates[k, k]
-        np.testing.assert_allclose(jumped, weights[k] / weights[k].sum(), rtol=1e-12)
+        np.testing.assert_allclose(jumped.sum(), 1.0, rtol=1e-12)
+        # The calmer of two neighbours over the other.
+        odds = jumped[:-1] / jumped[1:]
+        np.testing.assert_allclose(odds, np.exp(natural["jump"][0, k]), rtol=1e-12)
 
 
 def test_two_regimes_need_no_word_on_where_a_jump_goes():
