@@ -21,13 +21,13 @@ from bayesbasis.evaluate.future import leave_future_out
 from bayesbasis.evaluate.scores import energy_score, score
 from bayesbasis.forecast.fitting import fit
 from bayesbasis.forecast.paths import forecast
-from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.posterior import log_posterior
 from bayesbasis.inference.storage import save
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.spec import Spec
 
 _FORMAT = 3
+_OF_THE_FIT = ("fit_s", "compile_s", "warm", "r_hat", "ess_bulk", "divergences")
 
 
 def windows_of(block: Block) -> Iterator[xr.DataTree]:
@@ -88,17 +88,11 @@ def _of_model(
     for name in ("start", "hindcast"):
         if name in tree.children:
             window[name] = xr.DataTree(tree[name].to_dataset())
-    diagnosis = diagnose(tree)
     # A fit counts for the first origin that it serves.
     fitting = tree.attrs["fit_s"] if origin == span.origins[0] else 0.0
     window.attrs = {
         "window_s": time.perf_counter() - started + fitting,
-        "fit_s": tree.attrs["fit_s"],
-        "compile_s": tree.attrs["compile_s"],
-        "warm": tree.attrs["warm"],
-        "r_hat": float(diagnosis.table["r_hat"].max()),
-        "ess_bulk": float(diagnosis.table["ess_bulk"].min()),
-        "divergences": diagnosis.divergences,
+        **{name: tree.attrs[name] for name in _OF_THE_FIT},
     }
     return window
 

@@ -64,7 +64,8 @@ def fit(
         ``start`` (what the next fit may start from) and ``hindcast``, unless left out or the panel
         is shorter than 60 days or has no dated contract.
         Attrs: ``card``, ``data_hash``, ``seed``, ``versions``, ``wall_time_s`` (of sampling),
-        ``hindcast_s``, ``diagnosis``.
+        ``hindcast_s``, ``diagnosis`` and of it the worst ``r_hat`` and ``ess_bulk``, and the
+        ``divergences``.
 
     Raises
     ------

@@ -43,6 +43,15 @@ class Diagnosis:
         """Whether nothing is wrong."""
         return not self.problems
 
+    @property
+    def worst(self) -> dict[str, float]:
+        """Largest R-hat, least bulk ESS and number of divergences, by the names of attrs."""
+        return {
+            "r_hat": float(self.table["r_hat"].max()),
+            "ess_bulk": float(self.table["ess_bulk"].min()),
+            "divergences": self.divergences,
+        }
+
     def __str__(self) -> str:
         """Sum up in a few lines."""
         worst = (

@@ -19,7 +19,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 import bayesbasis
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.centring import gather_evidence
-from bayesbasis.inference.diagnostics import Diagnosis, diagnose
+from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.modes import Gaussian
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
@@ -181,8 +181,8 @@ def assemble(
         "seed": seed,
         "versions": json.dumps(versions()),
     }
-    diagnosis: Diagnosis = diagnose(tree)
-    tree.attrs["diagnosis"] = str(diagnosis)
+    diagnosis = diagnose(tree)
+    tree.attrs |= {"diagnosis": str(diagnosis), **diagnosis.worst}
     tree.attrs["wall_time_s"] = time.perf_counter() - started
     return tree
 

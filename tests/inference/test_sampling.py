@@ -78,7 +78,11 @@ def test_a_fit_knows_where_it_came_from(fitted, spec, panel):
     assert fitted.attrs["seed"] == 5
     assert json.loads(fitted.attrs["versions"])["bayesbasis"] == bb.__version__
     assert fitted.attrs["wall_time_s"] > 0
-    assert fitted.attrs["diagnosis"] == str(bb.diagnose(fitted))
+    found = bb.diagnose(fitted)
+    assert fitted.attrs["diagnosis"] == str(found)
+    assert fitted.attrs["r_hat"] == found.table["r_hat"].max()
+    assert fitted.attrs["ess_bulk"] == found.table["ess_bulk"].min()
+    assert fitted.attrs["divergences"] == found.divergences
 
 
 def test_the_density_of_the_sampler_is_that_of_the_fit(fitted, spec, panel):
