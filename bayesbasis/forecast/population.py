@@ -9,15 +9,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayesbasis.data.panel import families
-from bayesbasis.model.hierarchy import (
-    is_of_market,
-    parameter_names,
-    prior_of,
-    spread_of,
-)
 from bayesbasis.model.layout import Layout
 from bayesbasis.model.priors import Prior, seen_through
 from bayesbasis.model.spec import APART, Spec
+from bayesbasis.model.underlyings import is_of_market, parameter_names, prior_of, spread_of
 from bayesbasis.model.volatility import by_regime, pooled_volatility
 
 Array = NDArray[Any]

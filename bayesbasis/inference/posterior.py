@@ -1,6 +1,6 @@
 """The log posterior as a compiled function that threads can run side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.model.graph import build, data_arrays
+from bayesbasis.model.hierarchy import members_of
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Evidence, Levels
 from bayesbasis.model.spec import Spec
@@ -32,17 +33,20 @@ class LogPosterior:
     Parameters
     ----------
     evaluate : callable
-        The compiled log likelihood, and the prior of ``contract_raw``: variables, then data;
-        returns value and gradients.
+        The compiled log likelihood, and the prior of `members`: variables, then data; returns
+        value and gradients.
     shapes : dict
         Shape of each variable, in order.
     data : tuple of ndarray
         The arrays of the panel.
+    members : tuple of str
+        Variables that are not standard normal, but place members in a population.
     """
 
     evaluate: Callable[..., Any]
     shapes: dict[str, tuple[int, ...]]
     data: tuple[Array, ...]
+    members: tuple[str, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -51,9 +55,9 @@ class LogPosterior:
 
     @cached_property
     def standard(self) -> Array:
-        """Ones where the prior is standard normal, zeros at ``contract_raw``."""
+        """Ones where the prior is standard normal, zeros elsewhere."""
         sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
-        return np.repeat([float(name != "contract_raw") for name in self.shapes], sizes)
+        return np.repeat([float(name not in self.members) for name in self.shapes], sizes)
 
     @cached_property
     def prior_constant(self) -> float:
@@ -122,7 +126,9 @@ def _is_finite(value: float, slopes: Array) -> bool:
     return bool(np.isfinite(value) and np.isfinite(slopes).all())
 
 
-def log_posterior(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> LogPosterior:
+def log_posterior(
+    spec: Spec, panel: xr.Dataset, evidence: Mapping[str, Evidence] | None = None
+) -> LogPosterior:
     """Compile the posterior of a panel, or take what was compiled for another.
 
     Parameters
@@ -131,8 +137,8 @@ def log_posterior(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = Non
         The model.
     panel : xarray.Dataset
         From `make_panel`.
-    evidence : Evidence, optional
-        What contracts' carry is sampled in the light of; by default nothing.
+    evidence : mapping of Evidence, optional
+        What members of populations are sampled in the light of; by default nothing.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def log_posterior(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = Non
         for name in compiled.variables
     }
     data = tuple(_read(name, arrays, layout) for name in compiled.data)
-    return LogPosterior(compiled.evaluate, shapes, data)
+    return LogPosterior(compiled.evaluate, shapes, data, members_of(spec, layout.levels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +181,8 @@ class _Example:
 def _compile(spec: Spec, levels: Levels, example: _Example) -> Compiled:
     def graph() -> tuple[pm.Model, Any]:
         model = build(spec, example.panel)
-        own = [x for x in model.free_RVs if x.name == "contract_raw"]
+        members = members_of(spec, levels)
+        own = [x for x in model.free_RVs if x.name in members]
         return model, model.logp(vars=[*model.potentials, *own])
 
     # Where cells gather what underlyings have, two loops add to one array of zeros: fused, but not

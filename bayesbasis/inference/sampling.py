@@ -142,7 +142,7 @@ def assemble(
     *,
     seed: int,
     started: float,
-    evidence: Evidence | None = None,
+    evidence: Mapping[str, Evidence] | None = None,
 ) -> xr.DataTree:
     """Turn raw draws into a fit: parameters, one-step densities, diagnosis and provenance.
 
@@ -158,8 +158,8 @@ def assemble(
         Seed of the run.
     started : float
         `time.perf_counter` at the start.
-    evidence : Evidence, optional
-        What contracts' carry was sampled in the light of.
+    evidence : mapping of Evidence, optional
+        What members of populations were sampled in the light of.
     """
     layout = lay_out(spec, panel)
     if evidence is not None:
@@ -266,7 +266,7 @@ def _initial(target: LogPosterior, seed: int) -> Array:
 def _sample_pymc(
     spec: Spec,
     panel: xr.Dataset,
-    evidence: Evidence,
+    evidence: Mapping[str, Evidence],
     backend: str,
     run: Mapping[str, Any],
     options: Mapping[str, Any],

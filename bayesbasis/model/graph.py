@@ -1,5 +1,6 @@
 """The model as a PyMC graph."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,12 +15,13 @@ from bayesbasis.model.hierarchy import (
     filter_inputs,
     law_parameters,
     parameters,
+    raw_population,
     raw_variables,
     spot_inputs,
 )
 from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
-from bayesbasis.model.levels import Cells, Evidence, Members, contract_raw_prior, population
+from bayesbasis.model.levels import Cells, Evidence, Members, member_prior
 from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
 from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.own_noise import OwnNoiseLogLikelihood
@@ -33,11 +35,14 @@ from bayesbasis.process.quadrature import Steps
 _KINDS = ("easy", "hard")
 
 
-def build(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> pm.Model:
+def build(
+    spec: Spec, panel: xr.Dataset, evidence: Mapping[str, Evidence] | None = None
+) -> pm.Model:
     """Build the model of a panel.
 
     Every parameter is a deterministic map of standard normals (``*_raw``), the scale on which NUTS
-    is at ease; ``contract_raw`` is centred as `Pooling` says, or in the light of evidence.
+    is at ease; members of populations, such as ``contract_raw``, are centred in the light of
+    evidence, or carry as `Pooling` says.
     The likelihood is one potential, ``log_likelihood``. All data live in containers, so another
     panel of the same shape of hierarchy fits the same graph.
 
@@ -47,8 +52,8 @@ def build(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> pm
         The model.
     panel : xarray.Dataset
         From `make_panel`.
-    evidence : Evidence, optional
-        What contracts' carry is sampled in the light of, from `gather_evidence`; by default
+    evidence : mapping of Evidence, optional
+        What members of populations are sampled in the light of, from `gather_evidence`; by default
         nothing. The model is the same, only its coordinates are not.
 
     Returns
@@ -71,13 +76,16 @@ def build(spec: Spec, panel: xr.Dataset, evidence: Evidence | None = None) -> pm
     with pm.Model(coords=layout.coords) as model:
         data = {name: pm.Data(name, value) for name, value in data_arrays(layout).items()}
         members = Members(*(data[f"contract_{level}"] for level in Members._fields))
-        known = Evidence(*(data[f"evidence_{name}"] for name in Evidence._fields))
+        known = {
+            name: Evidence(*(data.get(f"evidence_{name}_{field}") for field in Evidence._fields))
+            for name in layout.evidence
+        }
         raw: dict[str, Any] = {}
         for name, names in raw_variables(spec, layout.levels).items():
             mean, sd = 0.0, 1.0
-            if name == "contract_raw":
-                _, centre, spread = population(spec, layout.levels, raw, members, pt)
-                mean, sd = contract_raw_prior(spec, centre, spread, known)
+            if name in known:
+                whole = raw_population(spec, layout.levels, name, raw, members, pt, known)
+                mean, sd = member_prior(spec, name, *whole, known[name])
             raw[name] = pm.Normal(name, mean, sd, dims=names, shape=_static_shape(names, layout))
         natural = parameters(spec, layout.levels, raw, members, pt, known)
         for name, names in dims(spec, layout.levels).items():
@@ -114,7 +122,12 @@ def data_arrays(layout: Layout) -> dict[str, NDArray[Any]]:
         "observed": layout.observed,
         "covariates": layout.covariates,
     }
-    arrays |= {f"evidence_{name}": own for name, own in layout.evidence._asdict().items()}
+    for name, known in layout.evidence.items():
+        arrays |= {
+            f"evidence_{name}_{field}": value
+            for field, value in known._asdict().items()
+            if value is not None
+        }
     both = zip(_KINDS, layout.moves, layout.move_group, layout.move_drive, strict=True)
     for kind, moves, group, drive in both:
         arrays |= {f"{kind}_{f.name}": getattr(moves, f.name) for f in fields(Steps)}

@@ -5,96 +5,49 @@ after sampling, the same functions turn raw draws into parameters with NumPy, al
 Arrays may carry any leading sample dims.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.levels import (
+    Cells,
     Evidence,
     Levels,
     Members,
-    contract_raw_prior,
+    member_prior,
     population,
     population_dims,
 )
-from bayesbasis.model.offsets import offset_dims, offsets
-from bayesbasis.model.priors import Horseshoe, Prior, seen_through
+from bayesbasis.model.offsets import offset_dims, offset_population, offsets, offsets_of
+from bayesbasis.model.priors import Horseshoe
 from bayesbasis.model.spec import Spec
-from bayesbasis.model.spot import SPOT_PARAMETERS, spot_parameters
+from bayesbasis.model.underlyings import (
+    element_dims,
+    is_independent,
+    is_of_market,
+    is_pooled,
+    market_value,
+    own_values,
+    parameter_names,
+    population_of,
+    prior_of,
+    spread_of,
+)
 from bayesbasis.model.volatility import by_regime
 from bayesbasis.process.regimes import generator, urn
 
 BASIS_POINT = 1e-4
 DAYS_PER_YEAR = 365.0
 
-_ELEMENTS = {
-    "volatility_ratio": ("higher_regime",),
-    "speed_ratio": ("higher_regime",),
-    "stay": ("regime",),
-    "jump": ("regime", "other"),
-    "coefficient": ("covariate",),
-    "speed_coefficient": ("speed_covariate",),
-    "stay_coefficient": ("regime", "stay_covariate"),
-    "spot_volatility_ratio": ("higher_regime",),
-    "spot_correlation": ("regime",),
-}
-_OWN_BETWEEN = ("coefficient", "speed_coefficient", "stay_coefficient")
-_MARKET_ONLY = ("tail", "jump")
-_CHAIN = ("stay", "stay_coefficient", "volatility_half_life")
-
-
-def parameter_names(spec: Spec) -> tuple[str, ...]:
-    """Names of the parameters that a model has besides what contracts have of their own."""
-    count = spec.regimes.count
-    names = [
-        *spec.law.parameters,
-        *spec.equilibrium.parameters,
-        "volatility",
-        "noise",
-        "correlation",
-    ]
-    if spec.regimes.is_stochastic:
-        names += ["volatility_spread", "volatility_half_life"]
-    else:
-        names += ["volatility_ratio", "stay"] if count > 1 else []
-        names += ["jump"] if count > 2 else []
-        names += ["speed_ratio"] if spec.regimes.has_speeds else []
-    names += ["speed_coefficient"] if spec.drivers.speed else []
-    names += ["stay_coefficient"] if spec.drivers.stay else []
-    names += ["tail"] if spec.shocks.distribution == "student-t" else []
-    if spec.spot is not None:
-        names += spot_parameters(count)
-    return tuple(names)
-
-
-def prior_of(spec: Spec, name: str) -> Prior:
-    """Prior of a parameter: of spot's in its own record, of all others in `Priors`."""
-    prior: Prior = (
-        getattr(spec.spot, SPOT_PARAMETERS[name])
-        if name in SPOT_PARAMETERS
-        else getattr(spec.priors, name)
-    )
-    return prior
-
-
-def is_pooled(spec: Spec, levels: Levels, name: str) -> bool:
-    """Say whether each underlying has its own value of a parameter, around the market's."""
-    apart = is_of_market(spec, name) or name in (*spec.pooling.shared, *spec.pooling.independent)
-    return levels.underlyings and not apart
-
-
-def _is_independent(spec: Spec, levels: Levels, name: str) -> bool:
-    return levels.underlyings and name in spec.pooling.independent
-
 
 def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
-    """Names and dims of what a model samples: standard normals, but for ``contract_raw``."""
+    """Names and dims of what a model samples: standard normals, but for `members_of`."""
     raw: dict[str, tuple[str, ...]] = {}
     for name in parameter_names(spec):
-        element = _ELEMENTS.get(name, ())
-        alone = ("underlying",) if _is_independent(spec, levels, name) else ()
+        element = element_dims(name)
+        alone = ("underlying",) if is_independent(spec, levels, name) else ()
         raw[f"{name}_raw"] = (*alone, *element)
         if isinstance(prior_of(spec, name), Horseshoe):
             raw |= {f"{name}_{part}_raw": element for part in ("local", "local_over")}
@@ -109,13 +62,86 @@ def raw_variables(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     return raw
 
 
+def members_of(spec: Spec, levels: Levels) -> tuple[str, ...]:
+    """Names of the raw variables that place members in a population: see `raw_population`.
+
+    They are not standard normals, but sampled in the light of what quotes say of each member.
+    """
+    pooled = (name for name in parameter_names(spec) if is_pooled(spec, levels, name))
+    names = [f"{name}_offset_raw" for name in pooled]
+    names += [f"{name}_raw" for _, _, name, _ in offsets_of(spec, levels)]
+    return (*names, *(["contract_raw"] if spec.pooling.contracts != "shared" else []))
+
+
+def no_evidence(
+    spec: Spec, levels: Levels, coords: Mapping[str, Sequence[Any]], contracts: Cells
+) -> dict[str, Evidence]:
+    """Evidence that says nothing: zeros, and of which underlyings' contracts members are.
+
+    Parameters
+    ----------
+    spec, levels
+        As `parameters` takes them.
+    coords : mapping
+        Labels of every dim.
+    contracts : Cells
+        Where each contract belongs.
+    """
+    shapes, found = raw_variables(spec, levels), {}
+    for name in members_of(spec, levels):
+        zeros = np.zeros([len(coords[dim]) for dim in shapes[name]])
+        found[name] = Evidence(zeros, zeros)
+    for level, _, name, _ in offsets_of(spec, levels):
+        count = np.zeros((len(coords[level]), 1 + contracts.underlying.max()))
+        np.add.at(count, (getattr(contracts, level), contracts.underlying), 1.0)
+        key = f"{name}_raw"
+        found[key] = found[key]._replace(above=count / count.sum(1, keepdims=True))
+    return found
+
+
+def raw_population(
+    spec: Spec,
+    levels: Levels,
+    name: str,
+    raw: Mapping[str, Any],
+    members: Members,
+    xp: Any,
+    evidence: Mapping[str, Evidence],
+) -> tuple[Any, Any]:
+    """Centre and spread of the population that a variable of `members_of` places its members in.
+
+    Parameters
+    ----------
+    spec, levels, members, xp
+        As `parameters` takes them.
+    name : str
+        One of `members_of`.
+    raw : mapping
+        What comes before it in `raw_variables`.
+    evidence : mapping of Evidence
+        Of every variable of `members_of`.
+
+    Returns
+    -------
+    centre, spread : array
+        On the scale where the parameter is free; they broadcast with the variable.
+    """
+    if name == "contract_raw":
+        return population(spec, levels, raw, members, xp)[1:]
+    for level, parameter, own, _ in offsets_of(spec, levels):
+        if name == f"{own}_raw":
+            free = own_values(spec, levels, parameter, raw, members, xp, evidence)
+            return offset_population(spec, level, parameter, raw, free, evidence, xp)
+    return population_of(spec, levels, name.removesuffix("_offset_raw"), raw, xp)
+
+
 def parameters(
     spec: Spec,
     levels: Levels,
     raw: Mapping[str, Any],
     members: Members,
     xp: Any,
-    evidence: Evidence | None = None,
+    evidence: Mapping[str, Evidence] | None = None,
 ) -> dict[str, Any]:
     """Map what is sampled to parameters in a trader's units.
 
@@ -131,8 +157,9 @@ def parameters(
         Where each contract belongs.
     xp : module
         `numpy` or `pytensor.tensor`.
-    evidence : Evidence, optional
-        What ``contract_raw`` was sampled in the light of; see `contract_raw_prior`.
+    evidence : mapping of Evidence, optional
+        What variables that are not standard normal were sampled in the light of, see `raw_prior`;
+        by default nothing.
 
     Returns
     -------
@@ -140,58 +167,31 @@ def parameters(
         Every parameter with its group axis (underlyings, or one) before its own axes; see
         `dims` for the names.
     """
-    natural = {}
+    evidence = {} if evidence is None else evidence
+    natural, free = {}, {}
     for name in parameter_names(spec):
-        axis = -1 - len(_ELEMENTS.get(name, ()))
         prior = prior_of(spec, name)
-        free = _free(spec, name, raw, xp)
-        if not _is_independent(spec, levels, name):
-            free = xp.expand_dims(free, axis)
+        free[name] = own_values(spec, levels, name, raw, members, xp, evidence)
         if is_pooled(spec, levels, name):
-            natural[f"{name}_market"] = prior.natural(free, xp).squeeze(axis)
-            between = spread_of(spec, name, raw[f"{name}_between_raw"], xp)
-            natural[f"{name}_between"] = between
-            for _ in range(-axis):
-                between = between[..., None]
-            free = free + between * raw[f"{name}_offset_raw"]
-        elif levels.underlyings and name in spec.pooling.shared and not is_of_market(spec, name):
-            # Every underlying has a contract, so that the last one's position tells their number.
-            same = xp.zeros((members.underlying.max() + 1,))
-            free = free + same[(..., *[None] * (-1 - axis))]
-        natural[name] = prior.natural(free, xp)
-    natural = by_regime(spec, natural, xp) | offsets(spec, levels, raw, xp)
+            market = prior.natural(market_value(spec, levels, name, raw, xp), xp)
+            natural[f"{name}_market"] = market.squeeze(-1 - len(element_dims(name)))
+            natural[f"{name}_between"] = spread_of(spec, name, raw[f"{name}_between_raw"], xp)
+        natural[name] = prior.natural(free[name], xp)
+    natural = by_regime(spec, natural, xp) | offsets(spec, levels, raw, free, evidence, xp)
     found, centre, spread = population(spec, levels, raw, members, xp)
     own = centre + 0.0 * members.underlying
     if spec.pooling.contracts != "shared":
-        mean, sd = contract_raw_prior(spec, centre, spread, evidence)
+        known = evidence.get("contract_raw")
+        mean, sd = member_prior(spec, "contract_raw", centre, spread, known)
         own = centre + spread / sd * (raw["contract_raw"] - mean)
     return natural | found | {spec.equilibrium.quantity: own}
-
-
-def spread_of(spec: Spec, name: str, normal: Any, xp: Any) -> Any:
-    """Spread of a parameter between underlyings, on the scale where it is free."""
-    if name in _OWN_BETWEEN:
-        return seen_through(getattr(spec.priors, f"{name}_between"), normal, xp)
-    return prior_of(spec, name).scale * seen_through(spec.priors.between_underlyings, normal, xp)
-
-
-def _free(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:
-    """Market's parameter on the scale where it is free."""
-    prior, normal = prior_of(spec, name), raw[f"{name}_raw"]
-    if not isinstance(prior, Horseshoe):
-        return prior.location + prior.scale * normal
-    local, over, top, below = (
-        raw[f"{name}_{part}_raw"] for part in ("local", "local_over", "global", "global_over")
-    )
-    element = (..., *[None] * len(_ELEMENTS[name]))
-    return prior.shrunk(normal, local, over, top[element], below[element], xp)
 
 
 def dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     """Dims of every parameter that `parameters` returns."""
     named = {}
     for name in parameter_names(spec):
-        element = _ELEMENTS.get(name, ())
+        element = element_dims(name)
         group = () if is_of_market(spec, name) else ("underlying",)
         named[name] = (*group, *element)
         if is_pooled(spec, levels, name):
@@ -296,13 +296,3 @@ def _rates(spec: Spec, natural: Mapping[str, Any], clock: Clock | None, xp: Any)
         longer = (slope * clock.covariates[..., None, :]).sum(-1)
         stay = stay[..., clock.owner, :] * xp.exp(longer)
     return generator(stay / DAYS_PER_YEAR, jump, count)
-
-
-def is_of_market(spec: Spec, name: str) -> bool:
-    """Say whether the whole market has one value: a chain that is not an underlying's does.
-
-    So do tails, unless the card makes them each underlying's own.
-    """
-    if name in _MARKET_ONLY:
-        return name not in spec.pooling.independent
-    return name in _CHAIN and spec.regimes.shared_by != "underlying"

@@ -1,5 +1,6 @@
 """The layout: a panel in the order and the shape in which the filter reads it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import families, is_perpetual
 from bayesbasis.model.covariates import Clock, columns, observed_carry, standardised
 from bayesbasis.model.events import clock_of, event_bounds, event_means, gaps
+from bayesbasis.model.hierarchy import no_evidence
 from bayesbasis.model.levels import Cells, Evidence, Levels, Members
 from bayesbasis.model.moves import distinct_moves, previous_quotes, spans
 from bayesbasis.model.spec import Spec
@@ -79,8 +81,9 @@ class Layout:
         Underlying of each event, and its path of regimes.
     spot_move : ndarray, shape (event,), optional
         Moves of spot into every event, where spot is estimated too; see `spot_moves`.
-    evidence : Evidence
-        What quotes say of contracts' carry, where a fit has found out; nothing until then.
+    evidence : mapping of Evidence
+        What quotes say of the members of every population, by the names of `members_of`, where a
+        fit has found out; nothing until then.
     """
 
     levels: Levels
@@ -109,7 +112,7 @@ class Layout:
     event_underlying: Array
     event_path: Array
     spot_move: Array | None
-    evidence: Evidence
+    evidence: Mapping[str, Evidence]
 
     @property
     def members(self) -> Members:
@@ -208,9 +211,8 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     previous = previous_quotes(contract)
     groups = contract_underlying if pooled else np.zeros_like(contract_underlying)
     group = groups[contract]
-    cells, contract_cell = _cells(
-        spec, Cells(groups, contract_venue, contract_kind, np.arange(len(groups)))
-    )
+    whole = Cells(groups, contract_venue, contract_kind, np.arange(len(groups)))
+    cells, contract_cell = _cells(spec, whole)
     start, stop = event_bounds(np.stack([path, time, underlying, listed]))
     chain = (
         group[unseen:][start] if spec.regimes.shared_by == "underlying" else np.zeros_like(start)
@@ -238,9 +240,10 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
     )
     at, by = time[start].astype("datetime64[ns]"), underlying[start]
     labels = underlyings if pooled or len(underlyings) == 1 else ["all"]
+    coords = _coords(spec, panel, labels, venues, kinds)
     return Layout(
         levels=levels,
-        coords=_coords(spec, panel, labels, venues, kinds),
+        coords=coords,
         underlyings=underlyings,
         contract_underlying=contract_underlying,
         contract_venue=contract_venue,
@@ -265,7 +268,7 @@ def lay_out(spec: Spec, panel: xr.Dataset, fitted: xr.Dataset | None = None) -> 
         event_underlying=by,
         event_path=path[start],
         spot_move=None if spec.spot is None else spot_moves(at, by, log_spot[order][start]),
-        evidence=Evidence(np.zeros(unseen), np.zeros(unseen)),
+        evidence=no_evidence(spec, levels, coords, whole),
     )
 
 

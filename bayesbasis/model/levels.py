@@ -62,18 +62,22 @@ class Cells(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What quotes say of each contract's carry, or level, by a rough estimate.
+    """What quotes say of each member of a population, such as a contract, by a rough estimate.
 
     Parameters
     ----------
-    precision : array, shape (contract,)
+    precision : array, shape (member, ...)
         ``p``: one over the variance that the estimate would have of the quotes alone.
-    pull : array, shape (contract,)
+    pull : array, shape (member, ...)
         ``p`` times the estimate; zero where quotes say nothing.
+    above : array, shape (member, group), optional
+        Of members of venues, kinds and contracts, that have an offset from underlyings': share of
+        each of these, so that the centre of a member's population is their mean.
     """
 
     precision: Any
     pull: Any
+    above: Any = None
 
 
 def levels_of(spec: Spec, levels: Levels) -> Iterator[tuple[str, str, str | None]]:
@@ -152,25 +156,36 @@ def listing_population(spec: Spec, natural: Mapping[str, Any]) -> tuple[Any, Any
     return mean, natural.get(f"{quantity}_between_contracts", 0.0 * mean)
 
 
-def contract_raw_prior(
-    spec: Spec, centre: Any, spread: Any, evidence: Evidence | None
+def member_prior(
+    spec: Spec, name: str, centre: Any, spread: Any, evidence: Evidence | None
 ) -> tuple[Any, Any]:
-    r"""Mean and deviation of ``contract_raw``: standard only if it is not centred at all.
+    """Mean and deviation of a raw variable: of carry as the card chooses, else by `raw_prior`."""
+    if name == "contract_raw" and spec.pooling.centring is not None:
+        return spec.pooling.centring * centre, spread**spec.pooling.centring
+    return raw_prior(centre, spread, evidence)
 
-    Unless the card chooses a centring, ``contract_raw`` is what is left of the carry ``c`` once the
-    population ``N(μ, s²)`` and what quotes say, about ``N(\hat c, 1/p)``, are put together,
+
+def raw_prior(centre: Any, spread: Any, evidence: Evidence | None) -> tuple[Any, Any]:
+    r"""Mean and deviation of what places a member in a population: standard without evidence.
+
+    What is sampled is what is left of a member's value ``c``, such as the carry of a contract, once
+    the population ``N(μ, s²)`` and what quotes say, about ``N(\hat c, 1/p)``, are put together,
 
     .. math:: c = \frac{μ + s^2 p \hat c}{1 + s^2 p} + \frac{s}{\sqrt{1 + s^2 p}}\, x
 
-    so that ``x`` is near a standard normal, whatever ``s`` is: a funnel, where some contracts say
+    so that ``x`` is near a standard normal, whatever ``s`` is: a funnel, where some members say
     much and some little, becomes a ball. The model is the same, however rough the estimate.
     """
-    if spec.pooling.centring is not None:
-        return spec.pooling.centring * centre, spread**spec.pooling.centring
     if evidence is None:
         return 0.0 * centre, 1.0 + 0.0 * spread
     wide = (1.0 + evidence.precision * spread**2) ** 0.5
     return (evidence.precision * centre - evidence.pull) * spread / wide, wide
+
+
+def offset(centre: Any, spread: Any, raw: Any, evidence: Evidence | None) -> Any:
+    """How far a member is from the centre of its population."""
+    mean, sd = raw_prior(centre, spread, evidence)
+    return spread / sd * (raw - mean)
 
 
 def _seen_through(spec: Spec, name: str, raw: Mapping[str, Any], xp: Any) -> Any:

@@ -19,7 +19,7 @@ so that measured in units of ``s`` it is one of its underlying's, with ``v/r`` i
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bayesbasis.model.levels import Cells, Levels
+from bayesbasis.model.levels import Cells, Evidence, Levels, offset
 from bayesbasis.model.priors import seen_through
 from bayesbasis.model.spec import Spec
 from bayesbasis.model.volatility import pooled_volatility
@@ -60,22 +60,67 @@ def offset_dims(spec: Spec, levels: Levels) -> dict[str, tuple[str, ...]]:
     return named
 
 
-def offsets(spec: Spec, levels: Levels, raw: Mapping[str, Any], xp: Any) -> dict[str, Any]:
+def offset_population(
+    spec: Spec,
+    level: str,
+    parameter: str,
+    raw: Mapping[str, Any],
+    free: Any,
+    evidence: Mapping[str, Evidence],
+    xp: Any,
+) -> tuple[Any, Any]:
+    """Centre and spread of the members of a level, on the scale where the parameter is free.
+
+    Parameters
+    ----------
+    spec, raw, evidence, xp
+        As `bayesbasis.model.hierarchy.parameters` takes them.
+    level, parameter : str
+        Whose offsets.
+    free : array, shape (..., group)
+        Values of underlyings, that members have an offset from.
+
+    Returns
+    -------
+    centre : array, shape (..., member) or (..., 1)
+        Zero where no evidence says whose offsets these are, and it does not matter.
+    spread : array, shape (..., 1)
+    """
+    own, known = getattr(spec.priors, parameter), evidence.get(f"{parameter}_{level}_raw")
+    centre = 0.0 * free[..., :1] if known is None else (free[..., None, :] * known.above).sum(-1)
+    if f"{parameter}_{level}" in spec.pooling.independent:
+        return centre, own.scale + 0.0 * free[..., :1]
+    between = getattr(spec.priors, f"between_{level}s")
+    normal = raw[f"{parameter}_between_{level}s_raw"]
+    return centre, own.scale * seen_through(between, normal, xp)[..., None]
+
+
+def offsets(
+    spec: Spec,
+    levels: Levels,
+    raw: Mapping[str, Any],
+    free: Mapping[str, Any],
+    evidence: Mapping[str, Evidence],
+    xp: Any,
+) -> dict[str, Any]:
     """Offsets, on the scale where their parameter is free, and their spreads.
 
     Parameters
     ----------
-    spec, levels, raw, xp
+    spec, levels, raw, evidence, xp
         As `bayesbasis.model.hierarchy.parameters` takes them.
+    free : mapping
+        Values of underlyings on that scale, (..., group), by parameter.
     """
     natural: dict[str, Any] = {}
-    for level, parameter, name, spread in offsets_of(spec, levels):
-        if spread is None:
-            natural[name] = getattr(spec.priors, parameter).scale * raw[f"{name}_raw"]
-            continue
-        between, own = getattr(spec.priors, f"between_{level}s"), getattr(spec.priors, parameter)
-        natural[spread] = own.scale * seen_through(between, raw[f"{spread}_raw"], xp)
-        natural[name] = natural[spread][..., None] * raw[f"{name}_raw"]
+    for level, parameter, name, learned in offsets_of(spec, levels):
+        centre, spread = offset_population(
+            spec, level, parameter, raw, free[parameter], evidence, xp
+        )
+        if learned is not None:
+            natural[learned] = spread[..., 0]
+        key = f"{name}_raw"
+        natural[name] = offset(centre, spread, raw[key], evidence.get(key))
     return natural
 
 

@@ -8,9 +8,9 @@ import pytest
 import bayesbasis as bb
 from bayesbasis.forecast.population import align
 from bayesbasis.inference.draws import natural_draws
-from bayesbasis.model.hierarchy import parameter_names
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.spec import Pooling
+from bayesbasis.model.underlyings import parameter_names
 from bayesbasis.process.regimes import Regimes
 
 ORIGIN = "2022-06-01"

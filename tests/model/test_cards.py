@@ -22,12 +22,13 @@ from bayesbasis.model.cards import (
     save_card,
     write_card,
 )
-from bayesbasis.model.hierarchy import parameter_names, raw_variables
+from bayesbasis.model.hierarchy import raw_variables
 from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogitNormal, LogNormal, Normal, Priors
 from bayesbasis.model.records import CardError
 from bayesbasis.model.spec import Pooling, Spec
 from bayesbasis.model.spot import SPOT_PARAMETERS
+from bayesbasis.model.underlyings import parameter_names
 from bayesbasis.process.equilibria import EQUILIBRIA
 from bayesbasis.process.laws import LAWS, Anchored, OrnsteinUhlenbeck
 from bayesbasis.process.regimes import Regimes

@@ -14,8 +14,6 @@ from bayesbasis.data.panel import make_panel
 from bayesbasis.model.hierarchy import (
     dims,
     filter_inputs,
-    is_pooled,
-    parameter_names,
     parameters,
     raw_variables,
 )
@@ -23,6 +21,7 @@ from bayesbasis.model.layout import lay_out
 from bayesbasis.model.levels import Levels
 from bayesbasis.model.priors import LogNormal, Normal, Priors
 from bayesbasis.model.spec import Pooling, Spec
+from bayesbasis.model.underlyings import is_pooled, parameter_names
 from bayesbasis.process.equilibria import MeanRevertingSpot
 from bayesbasis.process.laws import OrnsteinUhlenbeck
 from bayesbasis.process.regimes import Regimes, urn_grid
