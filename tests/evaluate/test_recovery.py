@@ -80,7 +80,11 @@ def test_two_venues_of_one_underlying_are_told_apart():
     )
     drawn, _ = quoted(spec, panel, prior, np.random.default_rng(4))
     fit = bb.fit(spec, drawn, draws=300, tune=400, chains=2, seed=1, progress=False)
-    assert int(fit["sample_stats"]["diverging"].sum()) <= 6
+    table = bb.diagnose(fit).table
+    print(f"R-hat {table['r_hat'].max():.3f}, bulk ESS {table['ess_bulk'].min():.0f}")
+    # Uncentred, four chains of 500 draws had 44 effective draws and 17 divergences.
+    assert table["ess_bulk"].min() > 200
+    assert int(fit["sample_stats"]["diverging"].sum()) == 0
     for name, gap in truth.items():
         found = fit["posterior"][f"{name}_venue"].diff("venue").values
         print(f"{name}: {found.mean():.2f} ± {found.std():.2f}, truth {gap:.2f}")
