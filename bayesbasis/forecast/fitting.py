@@ -96,6 +96,7 @@ def fit_funding(
     tune: int = 500,
     chains: int = 4,
     seed: int,
+    start: xr.DataTree | None = None,
     sampler: Mapping[str, Any] | None = None,
     progress: bool = True,
     hindcasts: bool = True,
@@ -113,6 +114,9 @@ def fit_funding(
         that twelve climbs find, and walk in the coordinates of the posterior's curvature there.
     seed : int
         Same seed, card and data give the same draws.
+    start : xarray.DataTree, optional
+        An earlier fit of the same card, in rolling refits: one climb begins at its mode, and there
+        are no others. Contracts that it did not know begin where the market was.
     sampler : mapping, optional
         Goes to nutpie, for instance ``{"target_accept": 0.9}``. ``{"backend": "laplace"}`` draws
         from the Gaussian at the posterior mode instead: seconds instead of minutes, for rolling
@@ -127,7 +131,8 @@ def fit_funding(
     -------
     xarray.DataTree
         Groups ``posterior``, ``sample_stats``, ``constant_data`` (the history) and ``hindcast``,
-        unless left out or the history is shorter than 60 days. Attrs: ``card``, ``card_name``,
+        unless left out or the history is shorter than 60 days; and ``mode``, for a later fit to
+        start from. Attrs: ``card``, ``card_name``,
         ``data_hash``, ``seed``, ``versions``, ``wall_time_s`` (of sampling), ``hindcast_s``,
         ``diagnosis`` and ``modes``: log density where each climb ended, the highest first. Chains
         do not visit a mode ten lower, and if two climbs out of twelve do not end on the highest,
@@ -136,7 +141,7 @@ def fit_funding(
     Raises
     ------
     ValueError
-        If draws, tune or chains is not positive.
+        If draws, tune or chains is not positive, or the start is of another card.
 
     Examples
     --------
@@ -145,8 +150,8 @@ def fit_funding(
     >>> fit = bb.fit_funding(bb.FundingSpec(), history, seed=1)  # doctest: +SKIP
     """
     tree = sample_funding(
-        spec, history, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler,
-        progress=progress,
+        spec, history, draws=draws, tune=tune, chains=chains, seed=seed, start=start,
+        sampler=sampler, progress=progress,
     )  # fmt: skip
     return _looked_back(tree, hindcast_funding, seed) if hindcasts else tree
 

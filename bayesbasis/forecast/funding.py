@@ -21,6 +21,7 @@ from bayesbasis.forecast.funding_origin import (
     recent_settlements,
 )
 from bayesbasis.forecast.funding_recalibration import recalibrate_funding
+from bayesbasis.inference.states import thin
 from bayesbasis.model.covariates import standardised
 from bayesbasis.model.funding_cards import read_funding_card
 from bayesbasis.model.funding_layout import (
@@ -104,7 +105,7 @@ def forecast_funding(
     live = contracts_to_forecast(known, start, contracts, fit)
     posterior = fit["posterior"].to_dataset()
     if draws is not None:
-        posterior = _thin(posterior, draws)
+        posterior = thin(posterior, draws)
     natural = natural_at(posterior, known)
     rng = np.random.default_rng(seed)
     fitted = fit["constant_data"].to_dataset()
@@ -141,12 +142,6 @@ def _own(known: xr.Dataset, contract: int) -> xr.Dataset:
     return known[["funding_rate", "scheduled", "interval"]].isel(
         obs=np.flatnonzero(known["contract_index"].values == contract)
     )
-
-
-def _thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
-    each = max(1, draws // posterior.sizes["chain"])
-    keep = np.linspace(0, posterior.sizes["draw"] - 1, min(each, posterior.sizes["draw"]))
-    return posterior.isel(draw=np.unique(keep.astype(int)))
 
 
 def _due(

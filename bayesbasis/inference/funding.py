@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.inference.diagnostics import diagnose
-from bayesbasis.inference.modes import Gaussian, gaussian_at, modes
+from bayesbasis.inference.modes import Gaussian, gaussian_at, modes, starting_places
 from bayesbasis.inference.posterior import LogPosterior
 from bayesbasis.inference.sampling import sample_nutpie, versions
 from bayesbasis.model.funding_cards import write_funding_card
@@ -46,7 +46,7 @@ _UNITS = {
     "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
 }
 # Rungs of a level fall on clusters of premia, and which on which is a mode of its own.
-_STARTS = 12
+_CLIMBS = 12
 _UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
 
 
@@ -58,6 +58,7 @@ def sample_funding(
     tune: int = 500,
     chains: int = 4,
     seed: int,
+    start: xr.DataTree | None = None,
     sampler: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -65,7 +66,7 @@ def sample_funding(
 
     Parameters
     ----------
-    spec, history, draws, tune, chains, seed, sampler, progress
+    spec, history, draws, tune, chains, seed, start, sampler, progress
         As `bayesbasis.fit_funding` takes them.
 
     Returns
@@ -83,7 +84,11 @@ def sample_funding(
     backend = options.pop("backend", "nutpie")
     if backend not in ("laplace", "nutpie"):
         raise ValueError(f"unknown sampler backend {backend!r}; choose nutpie or laplace")
-    found, heights = modes(target, _STARTS, seed)
+    if start is None:
+        places = starting_places(target.size, _CLIMBS, seed)
+    else:
+        places = _join(spec, history, earlier_mode(spec, history, start))[None]
+    found, heights = modes(target, places)
     begin = gaussian_at(target, found[0])
     if backend == "nutpie":
         flat, stats = sample_nutpie(target, run, options, begin)
@@ -91,7 +96,33 @@ def sample_funding(
         flat, stats = _draw(begin, draws, chains, seed)
     tree = assemble_funding(spec, history, flat, stats, seed=seed, started=started)
     tree.attrs["modes"] = json.dumps(heights.round(2).tolist())
+    tree["mode"] = xr.DataTree(_mode(spec, history, found[0]))
     return tree
+
+
+def earlier_mode(spec: FundingSpec, history: xr.Dataset, start: xr.DataTree) -> dict[str, Array]:
+    """Where an earlier fit had its mode; contracts that it did not know are like the market.
+
+    Raises
+    ------
+    ValueError
+        If the earlier fit is not of the same card, or left no mode behind.
+    """
+    if "mode" not in start.children or start.attrs["card"] != write_funding_card(spec):
+        raise ValueError(
+            f"start is a fit of {start.attrs.get('card_name')!r} that a fit of {spec.name!r} "
+            "cannot start from; give one that fit_funding made of the same card"
+        )
+    mode = start["mode"].to_dataset()
+    names = history["contract"].values.astype(str).tolist()
+    place = {}
+    for name, dims in funding_raw(spec).items():
+        own = mode[name]
+        if "contract" in dims:
+            market = mode[name.replace("_contract_raw", "_raw")]
+            own = own.reindex(contract=names).fillna(market)
+        place[name] = own.values
+    return place
 
 
 def assemble_funding(
@@ -184,6 +215,19 @@ def funding_shapes(spec: FundingSpec, history: xr.Dataset) -> dict[str, tuple[in
     return {
         name: tuple(len(coords[dim]) for dim in dims) for name, dims in funding_raw(spec).items()
     }
+
+
+def _mode(spec: FundingSpec, history: xr.Dataset, flat: Array) -> xr.Dataset:
+    """What a later fit may start from."""
+    coords = funding_coords(spec, history)
+    pieces = _split(spec, history, flat)
+    variables = {name: (dims, pieces[name]) for name, dims in funding_raw(spec).items()}
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    return xr.Dataset(variables, {dim: coords[dim] for dim in coords if dim in used})
+
+
+def _join(spec: FundingSpec, history: xr.Dataset, pieces: Mapping[str, Array]) -> Array:
+    return np.concatenate([np.ravel(pieces[name]) for name in funding_shapes(spec, history)])
 
 
 def _split(spec: FundingSpec, history: xr.Dataset, flat: Array) -> dict[str, Array]:

@@ -52,29 +52,31 @@ class Gaussian:
         return self.centre + flat @ self.factor.T
 
 
-def modes(target: LogPosterior, starts: int, seed: int) -> tuple[Array, Array]:
+def starting_places(size: int, count: int, seed: int) -> Array:
+    """Places to climb from, shape (count, size): the middle of the prior, and around it."""
+    places = _SPREAD * np.random.default_rng(seed).standard_normal((count, size))
+    places[0] = 0.0
+    return places
+
+
+def modes(target: LogPosterior, places: Array) -> tuple[Array, Array]:
     """Climb from several places.
 
     Parameters
     ----------
     target : LogPosterior
         The density.
-    starts : int
-        How many climbs: the first from the middle of the prior, the others from around it.
-    seed : int
-        Seed of where they begin.
+    places : ndarray, shape (climb, size)
+        Where climbs begin.
 
     Returns
     -------
-    found : ndarray, shape (starts, size)
+    found : ndarray, shape (climb, size)
         Where they end, the highest first.
-    heights : ndarray, shape (starts,)
+    heights : ndarray, shape (climb,)
         Log density there.
     """
-    rng = np.random.default_rng(seed)
-    begin = _SPREAD * rng.standard_normal((starts, target.size))
-    begin[0] = 0.0
-    found = np.array([target.climb(place, _STEPS) for place in begin])
+    found = np.array([target.climb(place, _STEPS) for place in places])
     heights = np.array([target(place)[0] for place in found])
     order = np.argsort(-np.where(np.isfinite(heights), heights, -np.inf))
     return found[order], heights[order]

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ from scipy.stats import t
 
 from bayesbasis.data.funding import make_funding
 from bayesbasis.forecast.funding_origin import filter_chains
-from bayesbasis.inference.funding import sample_funding
+from bayesbasis.inference.funding import earlier_mode, sample_funding
 from bayesbasis.model.funding_layout import lay_out_funding
 from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
 from bayesbasis.model.funding_spec import FundingSpec
@@ -21,6 +23,26 @@ def test_a_fit_of_nothing_is_refused(name):
     history, _ = make_funding(simulate_funding(seed=1, days=5, venues=["okx"]))
     with pytest.raises(ValueError, match=f"{name} is 0; it must be at least 1"):
         sample_funding(FundingSpec(), history, seed=1, **{name: 0})
+
+
+def test_a_later_fit_climbs_once_from_the_mode_of_an_earlier_one():
+    spec = FundingSpec(levels=3, swings=2)
+    frame = simulate_funding(seed=1, days=120, venues=["okx", "binance"], underlyings=["BTC"])
+    history, _ = make_funding(frame)
+    first, _ = make_funding(frame[frame["venue"] == "okx"])
+    run = {"draws": 10, "chains": 1, "seed": 1, "sampler": {"backend": "laplace"}}
+    early, cold = sample_funding(spec, first, **run), sample_funding(spec, history, **run)
+    again = sample_funding(spec, history, start=cold, **run)
+    (height,) = json.loads(again.attrs["modes"])
+    assert height == pytest.approx(json.loads(cold.attrs["modes"])[0], abs=0.02)
+    place = earlier_mode(spec, history, early)
+    mode = early["mode"].to_dataset()
+    own = dict(zip(history["contract"].values, place["level_contract_raw"], strict=True))
+    assert own["okx:BTC-PERP"] == mode["level_contract_raw"].item()
+    assert own["binance:BTC-PERP"] == mode["level_raw"].item()
+    message = "start is a fit of 'funding' that a fit of 'funding' cannot start from"
+    with pytest.raises(ValueError, match=message):
+        sample_funding(FundingSpec(levels=3), history, start=cold, **run)
 
 
 @pytest.mark.slow
