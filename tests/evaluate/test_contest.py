@@ -1,6 +1,6 @@
 """The default against every baseline, on real prices, out of sample.
 
-`pytest tests/evaluate/test_contest.py -m study -s` prints the tables (a quarter of an hour).
+`pytest tests/evaluate/test_contest.py -m study -s` prints the tables (half an hour).
 """
 
 import pandas as pd
