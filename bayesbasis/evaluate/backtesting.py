@@ -53,6 +53,7 @@ def backtest(
     tune: int = 1000,
     warm_tune: int = 100,
     chains: int = 2,
+    repeats: int = 1,
     block: int = 12,
     seed: int = 1,
     hindcasts: bool = True,
@@ -81,7 +82,10 @@ def backtest(
     history : str or numpy.timedelta64, optional
         How far back to look when ``refit="rolling"``.
     draws, tune, chains : int
-        As in `fit`, kept short: scores average over many forecasts. Each draw is one path.
+        As in `fit`, kept short: scores average over many forecasts.
+    repeats : int
+        Paths of every draw. The CRPS of sixty days of one origin, from 1,200 paths that share
+        their shocks along the curve, is off by two per cent; ten times as many make it half of one.
     warm_tune : int
         Tuning of a fit that starts from the one before it.
     block : int
@@ -126,7 +130,7 @@ def backtest(
     starts = choose_origins(panel, origins)
     every, length = _refitting(refit, history)
     ahead = positive_time("horizon", horizon, "60D")
-    effort = Effort(ahead, draws, chains, tune, warm_tune, length, seed, hindcasts)
+    effort = Effort(ahead, draws, chains, tune, warm_tune, length, seed, hindcasts, repeats)
     spans = _spans(starts, effort.horizon, every)
     folder = make_store(store)
     blocks = [

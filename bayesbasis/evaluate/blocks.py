@@ -18,7 +18,7 @@ class Effort:
     horizon : numpy.timedelta64
         How far to forecast.
     draws, chains : int
-        Posterior draws kept per chain, and chains; each draw is one path.
+        Posterior draws kept per chain, and chains.
     tune, warm_tune : int
         Tuning of a fit from scratch, and of one that starts from the one before.
     history : numpy.timedelta64 or None
@@ -27,6 +27,8 @@ class Effort:
         Seed of everything.
     hindcasts : bool
         Whether forecasts spread as far as hindcasts of their fit say.
+    repeats : int
+        Paths of every draw.
     """
 
     horizon: np.timedelta64
@@ -37,6 +39,7 @@ class Effort:
     history: np.timedelta64 | None
     seed: int
     hindcasts: bool
+    repeats: int = 1
 
 
 @dataclass(frozen=True)

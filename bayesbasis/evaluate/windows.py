@@ -79,8 +79,9 @@ def _of_model(
     seed, known = _seed(block.effort.seed, origin), known_at(block.panel, origin)
     only = None if span.hidden is None else [span.hidden]
     paths = forecast(
-        tree, origin, only, times=_times(block, origin), seed=seed, panel=known, spot=False
-    )
+        tree, origin, only, times=_times(block, origin), seed=seed, panel=known, spot=False,
+        repeats=block.effort.repeats,
+    )  # fmt: skip
     window = _scored(paths, block.panel)
     if span.hidden is None:
         elpd = leave_future_out(tree, block.panel, end, seed=seed)
@@ -106,7 +107,7 @@ def _of_baseline(
         origin,
         _times(block, origin),
         seed=_seed(block.effort.seed, origin),
-        draws=block.effort.draws * block.effort.chains,
+        draws=block.effort.draws * block.effort.chains * block.effort.repeats,
         contracts=None if span.hidden is None else [span.hidden],
     )
     return _scored(paths, block.panel)

@@ -52,6 +52,15 @@ def test_a_point_is_a_quote_forecast_from_an_origin(market):
     assert (scores["failure"] == "").all()
 
 
+def test_repeats_are_more_paths_of_the_same_fits(market, spec, no_sampling):
+    few, many, most = (
+        run(market, [spec], ORIGINS[:1], repeats=repeats)["crps"] for repeats in (1, 50, 1000)
+    )
+    assert len(set(no_sampling)) == 1
+    # Fifty times as many paths, an error a seventh as large.
+    assert abs(many - most).mean() < 0.25 * abs(few - most).mean()
+
+
 def test_every_quote_of_a_window_is_scored(market):
     scores = run(market, origins=["2022-10-01"])
     start = np.datetime64("2022-10-01")

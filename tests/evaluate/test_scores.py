@@ -184,6 +184,14 @@ def test_the_energy_score_of_one_contract_is_its_crps(paths, panel):
     np.testing.assert_allclose(energy, bb.crps(named, panel), rtol=1e-9)
 
 
+def test_the_energy_score_of_many_paths_is_that_of_two_thousand(paths, panel):
+    named = paths.assign_coords(underlying=("contract", ["x", "y", "z"]))
+    assert named.sizes["chain"] * named.sizes["draw"] == 20_000
+    np.testing.assert_array_equal(
+        energy_score(named, panel), energy_score(named.isel(draw=slice(0, None, 10)), panel)
+    )
+
+
 def test_the_energy_score_sees_whether_contracts_move_together(paths, panel):
     """The truth: one shock moves all. Forecasts have the right margins; one has no dependence."""
     few = paths.isel(draw=slice(100), contract=[0, 1]).assign_coords(
