@@ -79,6 +79,12 @@ Store = Annotated[
 Processes = Annotated[int, typer.Option(metavar="N", min=1, help="Processes to use.")]
 Refit = Annotated[int, typer.Option(metavar="N", min=1, help="Fit anew at every N-th origin.")]
 Draws = Annotated[int, typer.Option(metavar="N", min=1, help="Draws kept of each of 2 chains.")]
+Repeats = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, help="Paths of each draw: 10 tell models apart that are close."
+    ),
+]
 
 _DEFAULT = ["anchored-regimes", "anchored", "ou"]
 
@@ -96,6 +102,7 @@ def backtest(
     store: Store = None,
     refit: Refit = 1,
     draws: Draws = 300,
+    repeats: Repeats = 1,
     processes: Processes = 1,
     seed: Seed = 1,
     timezone: Timezone = None,
@@ -105,7 +112,18 @@ def backtest(
 
     require_place(out, (".nc", ".parquet", ".csv"))
     scores = _backtest(
-        prices, models, baselines, origins, horizon, store, refit, draws, processes, seed, timezone
+        prices,
+        models,
+        baselines,
+        origins,
+        horizon,
+        store,
+        refit,
+        draws,
+        repeats,
+        processes,
+        seed,
+        timezone,
     )
     with step(f"write {out}"):
         write_scores(scores, out)
@@ -127,6 +145,7 @@ def compare(
     store: Store = None,
     refit: Refit = 1,
     draws: Draws = 300,
+    repeats: Repeats = 1,
     processes: Processes = 1,
     tracking: Tracking = None,
     seed: Seed = 1,
@@ -138,7 +157,18 @@ def compare(
 
     require_place(out, (".html", ".csv", ".nc"))
     scores = _backtest(
-        prices, models, baselines, origins, horizon, store, refit, draws, processes, seed, timezone
+        prices,
+        models,
+        baselines,
+        origins,
+        horizon,
+        store,
+        refit,
+        draws,
+        repeats,
+        processes,
+        seed,
+        timezone,
     )
     with step("compare"):
         found = bb.compare(scores)
@@ -166,6 +196,7 @@ def _backtest(
     store: Path | None,
     refit: int,
     draws: int,
+    repeats: int,
     processes: int,
     seed: int,
     timezone: str | None,
@@ -184,6 +215,7 @@ def _backtest(
         horizon,
         refit=refit,
         draws=draws,
+        repeats=repeats,
         seed=seed,
         store=store,
         processes=processes,

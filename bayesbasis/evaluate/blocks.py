@@ -29,6 +29,11 @@ class Effort:
         Whether forecasts spread as far as hindcasts of their fit say.
     repeats : int
         Paths of every draw.
+
+    Raises
+    ------
+    ValueError
+        If there would be no draw, chain or path.
     """
 
     horizon: np.timedelta64
@@ -40,6 +45,11 @@ class Effort:
     seed: int
     hindcasts: bool
     repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("draws", "chains", "repeats"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def leave_contract_out(
     tune: int = 1000,
     warm_tune: int = 100,
     chains: int = 2,
+    repeats: int = 1,
     seed: int = 1,
     store: str | PathLike[str] | None = None,
     processes: int = 1,
@@ -35,7 +36,7 @@ def leave_contract_out(
 
     Parameters
     ----------
-    models, panel, draws, tune, warm_tune, chains, seed, store, processes, progress
+    models, panel, draws, tune, warm_tune, chains, repeats, seed, store, processes, progress
         As for `backtest`.
     contracts : sequence of str, optional
         Which to hide in turn; by default every one that expires in the panel after another has.
@@ -50,7 +51,8 @@ def leave_contract_out(
     Raises
     ------
     ValueError
-        If no contract has been quoted at such an origin with another one before it.
+        If no contract has been quoted at such an origin with another one before it, or an argument
+        makes no sense.
 
     Examples
     --------
@@ -59,7 +61,7 @@ def leave_contract_out(
     chosen = name_models(models)
     spans = _spans(panel, contracts, sorted(days_left, reverse=True))
     length = np.timedelta64(int(max(days_left) * 86_400) + 86_400, "s").astype("timedelta64[ns]")
-    effort = Effort(length, draws, chains, tune, warm_tune, None, seed, hindcasts=True)
+    effort = Effort(length, draws, chains, tune, warm_tune, None, seed, True, repeats)
     folder = make_store(store)
     blocks = [
         Block(name, model, panel, tuple(spans), effort, folder) for name, model in chosen.items()

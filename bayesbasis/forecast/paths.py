@@ -106,7 +106,8 @@ def forecast(
     ------
     ValueError
         If no contract is live at the origin, or a named one is not, or no time is between the
-        origin and the last expiry or the horizon, or covariates do not cover the time until then.
+        origin and the last expiry or the horizon, or covariates do not cover the time until then,
+        or there would be no draw or path.
 
     Warns
     -----
@@ -151,6 +152,8 @@ def simulate_from(
     start : numpy.datetime64
         The origin.
     """
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}; it must be at least 1")
     spec = read_card(fit.attrs["card"])
     live = live_contracts(known, start, contracts)
     posterior = fit["posterior"].to_dataset()

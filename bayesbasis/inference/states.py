@@ -75,8 +75,6 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
     Regime probabilities are exact under the model's likelihood. Deviations are those of the
     scale-free filter, smoothed by Rauch, Tung and Striebel (1965), doi 10.2514/3.3166.
     """
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; it must be at least 1")
     spec = read_card(fit.attrs["card"])
     panel = fit["constant_data"].to_dataset()
     layout = lay_out(spec, panel)
@@ -119,6 +117,8 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
 
 def thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
     """Keep about `draws` draws, the same number from every chain, evenly spread."""
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; it must be at least 1")
     per_chain = -(-draws // posterior.sizes["chain"])
     if per_chain >= posterior.sizes["draw"]:
         return posterior

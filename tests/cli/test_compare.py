@@ -65,6 +65,16 @@ def test_a_backtest_is_a_row_a_model_and_quote(prices, tmp_path):
     assert len(table) == 2 * len(table[["origin", "contract", "time"]].drop_duplicates())
 
 
+def test_paths_are_draws_times_repeats(prices, tmp_path):
+    tables = []
+    for effort in (("--draws", "20", "--repeats", "3"), ("--draws", "60")):
+        out = tmp_path / f"{len(effort)}.csv"
+        result = run("backtest", prices, *FAST, *WHEN, *effort, "--out", out)
+        assert result.exit_code == 0, result.output
+        tables.append(pd.read_csv(out))
+    np.testing.assert_array_equal(tables[0]["crps"], tables[1]["crps"])
+
+
 def test_windows_that_fail_are_said(prices, tmp_path):
     when = ("--origins", "2022-01-10,2022-11-01")
     result = run("backtest", prices, *FAST, *when, "--out", tmp_path / "scores.csv")

@@ -212,6 +212,8 @@ def test_origins_by_frequency_leave_time_to_learn(market):
         ({"refit": 0}, "refit is 0; choose"),
         ({"horizon": "-1D"}, "horizon is '-1D'; give a positive time"),
         ({"processes": 0}, "processes is 0; it must be at least 1"),
+        ({"draws": 0}, "draws is 0; it must be at least 1"),
+        ({"repeats": 0}, "repeats is 0; it must be at least 1"),
     ],
 )
 def test_arguments_that_make_no_sense_are_errors(market, wrong, message):

@@ -45,6 +45,15 @@ def test_contracts_without_a_past_are_left_out(market):
     assert len(np.unique(scores["contract"].values)) == market.sizes["contract"] - 1
 
 
+def test_a_baseline_has_as_many_paths_as_draws_and_repeats_of_a_model(market):
+    run = {"days_left": (30,), "progress": False}
+    few, many = (
+        leave_contract_out(["no-change"], market, draws=draws, repeats=repeats, **run)
+        for draws, repeats in ((8, 50), (400, 1))
+    )
+    np.testing.assert_array_equal(few["crps"], many["crps"])
+
+
 def test_strangers_and_hopeless_panels_are_errors(market):
     with pytest.raises(ValueError, match="the panel has no contract XYZ"):
         leave_contract_out(["no-change"], market, ["XYZ"])
