@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from os import PathLike
 from typing import Any
 
 import xarray as xr
@@ -12,12 +13,14 @@ from bayesbasis.forecast.funding_hindcast import hindcast_funding
 from bayesbasis.forecast.hindcast import NothingToLookBackOn, hindcast
 from bayesbasis.inference.funding import sample_funding
 from bayesbasis.inference.sampling import sample
+from bayesbasis.model.cards import load_card
+from bayesbasis.model.funding_cards import load_funding_card
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.spec import Spec
 
 
 def fit(
-    spec: Spec,
+    spec: Spec | str | PathLike[str],
     panel: xr.Dataset,
     *,
     draws: int = 1000,
@@ -33,8 +36,8 @@ def fit(
 
     Parameters
     ----------
-    spec : Spec
-        The model.
+    spec : Spec, str or path
+        The model, or its card, as `load_card` takes it.
     panel : xarray.Dataset
         From `make_panel`.
     draws, tune, chains : int
@@ -72,6 +75,8 @@ def fit(
     ValueError
         If draws, tune or chains is not positive, the backend is unknown or not installed, or there
         is a start and the backend cannot take one.
+    CardError
+        If there is no such card.
 
     Examples
     --------
@@ -81,7 +86,7 @@ def fit(
     >>> fit = bb.fit(bb.load_card("anchored"), panel, seed=1, progress=False)  # doctest: +SKIP
     """
     tree = sample(
-        spec, panel, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler,
+        load_card(spec), panel, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler,
         start=start, progress=progress,
     )  # fmt: skip
     look_back = partial(hindcast, earlier=_record_of(start, tree))
@@ -89,7 +94,7 @@ def fit(
 
 
 def fit_funding(
-    spec: FundingSpec,
+    spec: FundingSpec | str | PathLike[str],
     history: xr.Dataset,
     *,
     draws: int = 1000,
@@ -105,8 +110,8 @@ def fit_funding(
 
     Parameters
     ----------
-    spec : FundingSpec
-        The model.
+    spec : FundingSpec, str or path
+        The model, or its card, as `load_funding_card` takes it.
     history : xarray.Dataset
         From `make_funding`.
     draws, tune, chains : int
@@ -142,6 +147,8 @@ def fit_funding(
     ------
     ValueError
         If draws, tune or chains is not positive, or the start is of another card.
+    CardError
+        If there is no such card.
 
     Examples
     --------
@@ -150,8 +157,8 @@ def fit_funding(
     >>> fit = bb.fit_funding(bb.FundingSpec(), history, seed=1)  # doctest: +SKIP
     """
     tree = sample_funding(
-        spec, history, draws=draws, tune=tune, chains=chains, seed=seed, start=start,
-        sampler=sampler, progress=progress,
+        load_funding_card(spec), history, draws=draws, tune=tune, chains=chains, seed=seed,
+        start=start, sampler=sampler, progress=progress,
     )  # fmt: skip
     return _looked_back(tree, hindcast_funding, seed) if hindcasts else tree
 

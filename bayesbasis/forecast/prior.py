@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from bayesbasis.forecast.paths import end_of, live_contracts, origin_of
 from bayesbasis.forecast.simulated import simulate_paths
 from bayesbasis.inference.draws import natural_draws
 from bayesbasis.inference.prior import prior_draws
-from bayesbasis.model.cards import write_card
+from bayesbasis.model.cards import load_card, write_card
 from bayesbasis.model.hierarchy import filter_inputs
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.offsets import units
@@ -29,7 +30,7 @@ Array = NDArray[Any]
 
 
 def prior_bands(
-    spec: Spec,
+    spec: Spec | str | PathLike[str],
     panel: xr.Dataset,
     origin: str | datetime | np.datetime64 | None = None,
     contracts: Sequence[str] | None = None,
@@ -48,8 +49,8 @@ def prior_bands(
 
     Parameters
     ----------
-    spec : Spec
-        The model.
+    spec : Spec, str or path
+        The model, or its card, as `load_card` takes it.
     panel : xarray.Dataset
         From `make_panel`: which contracts there are, and when they are quoted.
     origin, contracts, horizon
@@ -70,6 +71,8 @@ def prior_bands(
     ------
     ValueError
         If no contract is live at the origin, or a named one is not.
+    CardError
+        If there is no such card.
 
     Examples
     --------
@@ -80,7 +83,7 @@ def prior_bands(
     >>> bands["interval"].dims
     ('contract', 'step', 'prob', 'bound')
     """
-    start = origin_of(panel, origin)
+    spec, start = load_card(spec), origin_of(panel, origin)
     known = known_at(panel, start)
     live = live_contracts(known, start, contracts)
     prior, rng = prior_draws(spec, known, draws=draws, seed=seed), np.random.default_rng([seed, 1])

@@ -86,13 +86,14 @@ def list_cards() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def load_card(name_or_path: str | PathLike[str]) -> Spec:
+def load_card(name_or_path: str | PathLike[str] | Spec) -> Spec:
     """Read a card that comes with the package, by name, or any card, by path.
 
     Parameters
     ----------
     name_or_path : str or path
-        A string is a path if it ends in ``.toml`` or holds a separator, and a name otherwise.
+        A string is a path if it ends in ``.toml`` or holds a separator, and a name otherwise. A
+        `Spec` is returned as it is.
 
     Returns
     -------
@@ -103,12 +104,21 @@ def load_card(name_or_path: str | PathLike[str]) -> Spec:
     ------
     CardError
         If there is no such card, or it holds a key, a name or a value that is not known.
+    TypeError
+        If what is given is none of these.
 
     Examples
     --------
     >>> load_card("ou").law
     OrnsteinUhlenbeck()
     """
+    if isinstance(name_or_path, Spec):
+        return name_or_path
+    if not isinstance(name_or_path, str | PathLike):
+        raise TypeError(
+            "a model is a Spec, the name of a card or the path to one; "
+            f"got {type(name_or_path).__name__}"
+        )
     content, label, stem = _found(name_or_path)
     return _read(content, label, stem)
 
@@ -129,13 +139,13 @@ def card_text(name_or_path: str | PathLike[str]) -> str:
     return _found(name_or_path)[0].decode("utf-8-sig")
 
 
-def save_card(spec: Spec, path: str | PathLike[str]) -> None:
+def save_card(spec: Spec | str | PathLike[str], path: str | PathLike[str]) -> None:
     """Write a card to a file, whole or not at all.
 
     Parameters
     ----------
-    spec : Spec
-        The model.
+    spec : Spec, str or path
+        The model, or its card, as `load_card` takes it.
     path : str or path
         Ends in ``.toml``; a file that is there is replaced.
 
@@ -150,7 +160,7 @@ def save_card(spec: Spec, path: str | PathLike[str]) -> None:
     --------
     >>> save_card(Spec(name="mine"), "mine.toml")  # doctest: +SKIP
     """
-    file, text = Path(path), write_card(spec)
+    file, text = Path(path), write_card(load_card(spec))
     if file.suffix.lower() != ".toml":
         raise CardError(f"cannot save a card as {str(file)!r}: its name must end in .toml")
     if not file.parent.is_dir():

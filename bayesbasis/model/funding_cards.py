@@ -26,24 +26,34 @@ def list_funding_cards() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def load_funding_card(name_or_path: str | PathLike[str]) -> FundingSpec:
+def load_funding_card(name_or_path: str | PathLike[str] | FundingSpec) -> FundingSpec:
     """Read a funding card that comes with the package, by name, or any, by path.
 
     Parameters
     ----------
     name_or_path : str or path
-        A string is a path if it ends in ``.toml``, and a name otherwise.
+        A string is a path if it ends in ``.toml``, and a name otherwise. A `FundingSpec` is
+        returned as it is.
 
     Raises
     ------
     CardError
         If there is no such card, or it is none.
+    TypeError
+        If what is given is none of these.
 
     Examples
     --------
     >>> load_funding_card("funding").shared_by
     'contract'
     """
+    if isinstance(name_or_path, FundingSpec):
+        return name_or_path
+    if not isinstance(name_or_path, str | PathLike):
+        raise TypeError(
+            "a funding model is a FundingSpec, the name of a funding card or the path to one; "
+            f"got {type(name_or_path).__name__}"
+        )
     return read_funding_card(funding_card_text(name_or_path))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from os import PathLike
 from typing import Any
 
 import pymc as pm
@@ -9,6 +10,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.model.cards import load_card
 from bayesbasis.model.covariates import Clock
 from bayesbasis.model.hierarchy import (
     dims,
@@ -36,7 +38,9 @@ _KINDS = ("easy", "hard")
 
 
 def build(
-    spec: Spec, panel: xr.Dataset, evidence: Mapping[str, Evidence] | None = None
+    spec: Spec | str | PathLike[str],
+    panel: xr.Dataset,
+    evidence: Mapping[str, Evidence] | None = None,
 ) -> pm.Model:
     """Build the model of a panel.
 
@@ -48,8 +52,8 @@ def build(
 
     Parameters
     ----------
-    spec : Spec
-        The model.
+    spec : Spec, str or path
+        The model, or its card, as `load_card` takes it.
     panel : xarray.Dataset
         From `make_panel`.
     evidence : mapping of Evidence, optional
@@ -70,6 +74,7 @@ def build(
     >>> model["half_life"].ndim
     1
     """
+    spec = load_card(spec)
     layout = lay_out(spec, panel)
     if evidence is not None:
         layout = replace(layout, evidence=evidence)
