@@ -129,9 +129,8 @@ def _offset_evidence(
         whole[name], standard[name] = (centre, spread), (raw[name] - mean) / sd
     flat = np.concatenate([standard[name].ravel() for name in target.shapes])
     slope, place = target.split(target(flat)[1]), target.split(np.arange(target.size))
-    for name in names:
-        if name == "contract_raw":
-            continue
+    # Carry has evidence of its own.
+    for name in (other for other in names if other != "contract_raw"):
         (centre, spread), x = whole[name], standard[name]
         curvature = np.reshape([_curvature(target, flat, i) for i in place[name].ravel()], x.shape)
         # Of the density less that of a standard normal, by the parameter.
