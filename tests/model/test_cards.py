@@ -14,6 +14,7 @@ import pytest
 import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from bayesbasis.model.cards import (
     list_cards,
@@ -56,6 +57,13 @@ def bounded(draw):
     lower = draw(st.floats(-1e9, 1e9))
     median = draw(st.floats(lower, 2e9, exclude_min=True))
     return lower, median, draw(st.floats(median, 3e9, exclude_min=True))
+
+
+def test_half_of_the_time_premia_of_the_card_are_in_the_dead_zone():
+    """By its medians: Ornstein-Uhlenbeck, and 5 bp to either side of the interest rate."""
+    own = load_card("premia").priors
+    deviation = own.volatility.median * (own.half_life.median / (2.0 * np.log(2.0))) ** 0.5
+    assert norm.cdf(5.0 / deviation) - norm.cdf(-5.0 / deviation) == pytest.approx(0.5, abs=0.02)
 
 
 priors = st.one_of(
@@ -245,9 +253,11 @@ def test_the_priors_of_a_card_are_the_defaults(path):
     # The textbook quotes no noise and has one carry for all contracts: priors that are near points.
     # A premium of 1 bp per 8 hours is 10.95 % a year: carry of perpetuals is wide.
     # The exponent of a scaled bridge is what it is there for.
+    # Premia move less than the basis of dated contracts, and for longer as much as they do.
     own = {
         "ou": {"noise", "carry_between_contracts"},
         "scaled-bridge": {"anchor"},
+        "premia": {"volatility", "volatility_half_life"},
         "premium-carry": {"carry_mean", "coefficient", "coefficient_between"},
     }.get(path.stem, set())
     names = [field.name for field in fields(Priors) if field.name not in own]
