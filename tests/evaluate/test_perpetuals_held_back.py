@@ -38,6 +38,10 @@ Ornstein-Uhlenbeck process by likelihood and the historical distribution, and co
     Bitcoin    1.79 (2.26, 2.77, 2.68)  0.953        1 to 7 days    1.44 (1.83, 2.45, 2.80)  0.926
     Ether      1.96 (2.32, 3.40, 3.08)  0.937        8 to 14        1.89 (2.21, 3.24, 2.98)  0.919
     all        1.88 (2.29, 3.08, 2.88)  0.945        15 to 30       2.06 (2.52, 3.29, 2.88)  0.964
+
+All of these are with the priors of dated contracts, 10 bp and 10 days. With those that `premia` has
+now, on Bitcoin alone, same origins and effort: 1.79 bp, 0.968 and 13.4 bp wide, R-hat up to 1.02,
+bulk ESS 191 and more, one divergence; with those before 1.82 bp, 0.974 and 14.6 bp, 1.05, 50, 18.
 """
 
 from dataclasses import dataclass
