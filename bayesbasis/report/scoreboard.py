@@ -33,6 +33,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLES = ("-", "--", "-.", ":")
 # Skill below this says nothing more.
 _FLOOR = -150.0
+# Bars as tall as this leave the grey band far behind; taller ones say how tall they are.
+_TALLEST = 4.0
 
 
 def plot_pit(histogram: xr.Dataset, models: Sequence[str] | None = None) -> Figure:
@@ -56,12 +58,11 @@ def plot_pit(histogram: xr.Dataset, models: Sequence[str] | None = None) -> Figu
     columns = seen.sizes["bucket"]
     size = (2.1 * columns + 0.6, 1.45 * len(names) + 0.8)
     figure, axes = new_figure(len(names), columns, size=size)
-    top = 1.15 * float(np.nanmax([seen["density"].max(), seen["upper"].max()]))
+    top = min(1.15 * float(np.nanmax([seen["density"].max(), seen["upper"].max()])), _TALLEST)
     for place, ax in enumerate(axes):
         row, column = divmod(place, columns)
         one = seen.sel(model=names[row]).isel(bucket=column)
-        _draw_pit(ax, one)
-        ax.set_ylim(0, min(top, 4.0))
+        _draw_pit(ax, one, top)
         quotes = f"{int(one['quotes'])} quotes"
         panel_title(ax, f"{one['bucket'].item()}, {quotes}" if row == 0 else "")
         if column == 0:
@@ -222,7 +223,7 @@ def _name_what_is_off_the_chart(
                 )
 
 
-def _draw_pit(ax: Axes, one: xr.Dataset) -> None:
+def _draw_pit(ax: Axes, one: xr.Dataset, top: float) -> None:
     left, width = one["edge"].values, 1 / one.sizes["bin"]
     edges = np.append(left, 1.0)
     lower, upper = (np.append(one[n].values, one[n].values[-1]) for n in ("lower", "upper"))
@@ -233,5 +234,12 @@ def _draw_pit(ax: Axes, one: xr.Dataset) -> None:
     for edge in (lower, upper):
         ax.step(edges, edge, where="post", color=GREY, linewidth=0.8)
     ax.axhline(1, color=INK, linewidth=0.8, label="calibrated")
+    for at, density in zip(left, one["density"].values, strict=True):
+        if density > top:
+            ax.text(
+                at + width / 2, 0.96 * top, f"{density:.1f}",
+                rotation=90, ha="center", va="top", fontsize=7, color="white",
+            )  # fmt: skip
+    ax.set_ylim(0, top)
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.5, 1])

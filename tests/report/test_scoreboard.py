@@ -46,6 +46,14 @@ def test_pit_has_a_row_a_model_and_a_column_a_bucket_with_quotes(histogram):
     assert len(plot_pit(histogram, ["line"]).axes) == 2
 
 
+def test_bars_taller_than_the_panel_say_how_tall_they_are(histogram):
+    histogram["density"][1, 0, 2] = 7.25
+    here, there = plot_pit(histogram).axes[0], plot_pit(histogram).axes[2]
+    assert not here.texts
+    assert [text.get_text() for text in there.texts] == ["7.2"]
+    assert there.get_ylim() == (0, 4)
+
+
 def test_coverage_is_drawn_against_nominal():
     covered = np.tile([0.4, 0.7, 0.85, 0.9], (2, 3, 1))
     dims = ("model", "bucket", "level")
