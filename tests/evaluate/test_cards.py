@@ -100,12 +100,13 @@ def measured(real_data):
 def test_every_card_converges_on_real_prices(measured, market, card):
     """Two do not: `stochastic-carry` on VIX, and `contract-volatility` on Bitcoin.
 
-    On VIX the spread of carry between contracts is some 25 % a year, or, seldom and for long, next
-    to nothing: 237 and 121 effective draws, with another seed 638 and 339.
+    On VIX the spread of carry between contracts is some 25 % a year or, seldom and for long, a few
+    per cent: 237 and 121 effective draws, with another seed 638 and 339.
 
     On Bitcoin some quarters are of wild contracts, or of one long wild regime: which quarter it is
-    depends on the prior, and chains cross slowly. Spread is the prior's of contracts, in its deviations, and its factor; then R-hat,
-    least bulk and tail ESS of 4 x 500 draws, and nats a quote:
+    depends on the prior, and chains cross slowly. Spread is the prior's of contracts, in its
+    deviations, and its factor; then R-hat, least bulk and tail ESS of 4 x 500 draws, and nats a
+    quote:
 
         the card: spread 0.2, 2; stays of 15 days, 4        1.013     315    151    5.354
         spread 0.1, factor 1.5                              1.012     265    144    5.354
