@@ -112,19 +112,9 @@ def backtest(
 
     require_place(out, (".nc", ".parquet", ".csv"))
     scores = _backtest(
-        prices,
-        models,
-        baselines,
-        origins,
-        horizon,
-        store,
-        refit,
-        draws,
-        repeats,
-        processes,
-        seed,
+        prices, models, baselines, origins, horizon, store, refit, draws, repeats, processes, seed,
         timezone,
-    )
+    )  # fmt: skip
     with step(f"write {out}"):
         write_scores(scores, out)
 
@@ -157,19 +147,9 @@ def compare(
 
     require_place(out, (".html", ".csv", ".nc"))
     scores = _backtest(
-        prices,
-        models,
-        baselines,
-        origins,
-        horizon,
-        store,
-        refit,
-        draws,
-        repeats,
-        processes,
-        seed,
+        prices, models, baselines, origins, horizon, store, refit, draws, repeats, processes, seed,
         timezone,
-    )
+    )  # fmt: skip
     with step("compare"):
         found = bb.compare(scores)
     with step(f"write {out}"):
