@@ -9,7 +9,7 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.model.graph import build, data_arrays
@@ -104,9 +104,23 @@ class LogPosterior:
             A mode of the density, or a point on the way to it; the start, if the density or its
             slope is not finite there.
         """
+        found: Array = self.path(start, steps)[0][-1]
+        return found
+
+    def path(self, start: Array, steps: int) -> tuple[Array, Array]:
+        """Climb as `climb` does, and note the way.
+
+        Returns
+        -------
+        places : ndarray, shape (place, size)
+            The start, and where each step ended.
+        heights : ndarray, shape (place,)
+            Log density there; none is lower than the one before.
+        """
         lowest, slopes = self(start)
+        places, heights = [start], [lowest]
         if not _is_finite(lowest, slopes):
-            return start
+            return np.array(places), np.array(heights)
 
         def below(flat: Array) -> tuple[float, Array]:
             nonlocal lowest
@@ -117,9 +131,13 @@ class LogPosterior:
             lowest = min(lowest, value)
             return -value, -slopes
 
+        def note(intermediate_result: OptimizeResult) -> None:
+            places.append(intermediate_result.x.copy())
+            heights.append(-intermediate_result.fun)
+
         options = {"maxiter": steps, "maxcor": 30}
-        found: Array = minimize(below, start, jac=True, method="L-BFGS-B", options=options).x
-        return found
+        minimize(below, start, jac=True, method="L-BFGS-B", options=options, callback=note)
+        return np.array(places), np.array(heights)
 
 
 def _is_finite(value: float, slopes: Array) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
@@ -20,7 +20,7 @@ import bayesbasis
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.centring import gather_evidence
 from bayesbasis.inference.diagnostics import diagnose
-from bayesbasis.inference.modes import Gaussian
+from bayesbasis.inference.modes import Gaussian, beginnings
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
 from bayesbasis.inference.warm import Start, labels, recall, remember
@@ -65,7 +65,6 @@ _WARM_TARGET_ACCEPT = 0.8
 # Shocks that a curve shares pin down differences of carry, not its level: an ellipsoid that a
 # diagonal metric cannot round off.
 _ADAPTATION = "low_rank"
-_CLIMB = 30
 _JAX_BACKENDS = {"jax": "numpyro", "numpyro": "numpyro", "blackjax": "blackjax"}
 _KEPT_STATS = {
     "diverging": "diverging",
@@ -228,6 +227,7 @@ def sample_nutpie(
     """Run NUTS on a log density of a flat vector; draws (chain, draw, size) and statistics."""
     # The first call links the code; done here, it is not done once in every thread.
     target(np.zeros(target.size))
+    initial = _initial(target, run["seed"]) if start is None else start.initial
     compiled = from_pyfunc(
         ndim=target.size,
         make_logp_fn=lambda: target if start is None else start.whiten(target),
@@ -237,9 +237,7 @@ def sample_nutpie(
         expanded_names=["raw"],
         dims={"raw": ("variable",)},
         coords={"variable": np.arange(target.size)},
-        make_initial_point_fn=(lambda seed: _initial(target, seed))
-        if start is None
-        else start.initial,
+        make_initial_point_fn=initial,
     )
     options = {"adaptation": _ADAPTATION} | dict(options)
     tree = nutpie.sample(
@@ -257,10 +255,10 @@ def sample_nutpie(
     return (flat, stats) if start is None else (start.colour(flat), stats)
 
 
-def _initial(target: LogPosterior, seed: int) -> Array:
-    """Begin above a draw of the prior: a chain that wanders in by itself may stay on a low mode."""
-    flat = target.climb(np.random.default_rng(seed).standard_normal(target.size), _CLIMB)
-    return flat if np.isfinite(target(flat)[0]) else np.zeros(target.size)
+def _initial(target: LogPosterior, seed: int) -> Callable[[int], Array]:
+    """Give every chain, by its own seed, a place to begin."""
+    places = beginnings(target, seed)
+    return lambda own: places[own % len(places)]
 
 
 def _sample_pymc(

@@ -1,8 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from bayesbasis.inference.modes import Gaussian, gaussian_at, modes, starting_places
+from bayesbasis.inference.modes import Gaussian, beginnings, gaussian_at, modes, starting_places
 from bayesbasis.inference.posterior import LogPosterior
 
 PEAKS = np.array([[-1.0, 0.5], [0.8, -0.6]])
@@ -10,10 +12,10 @@ HEIGHTS = np.array([0.0, 3.0])
 SD = np.array([0.1, 0.3])
 
 
-def evaluate(flat):
+def evaluate(flat, heights=HEIGHTS):
     """Give a mixture of two Gaussians, with the standard normal that is added taken off."""
     away = (flat - PEAKS) / SD
-    each = HEIGHTS - 0.5 * (away**2).sum(1)
+    each = heights - 0.5 * (away**2).sum(1)
     value = logsumexp(each)
     slope = (np.exp(each - value)[:, None] * -away / SD).sum(0)
     return value + 0.5 * float(flat @ flat), slope + flat
@@ -33,6 +35,36 @@ def test_of_several_modes_the_highest_comes_first(target):
     np.testing.assert_allclose(found[-1], PEAKS[0], atol=1e-4)
     assert heights[0] - heights[-1] == pytest.approx(3.0, abs=1e-6)
     np.testing.assert_array_equal(places, starting_places(target.size, 12, seed=1))
+
+
+@pytest.mark.parametrize(("lower", "peaks"), [(3.0, 2), (30.0, 1)])
+def test_no_chain_begins_below_a_mode_that_is_much_lower(lower, peaks):
+    two = partial(evaluate, heights=np.array([0.0, lower]))
+    target = LogPosterior(two, {"flat": (2,)}, ())
+    ends = [target.climb(place, 300) for place in beginnings(target, seed=1)]
+    # Draws of the prior climb to both.
+    assert 1 < len(ends) < 12 or peaks == 2
+    found = {int(np.argmin(np.abs(PEAKS - end).sum(1))) for end in ends}
+    assert found == {1, 0} if peaks == 2 else found == {1}
+
+
+def test_chains_begin_as_high_as_a_posterior_lies():
+    size = 40
+    scale = np.geomspace(0.01, 1.0, size)
+    extra = 1.0 / scale**2 - 1.0
+    gauss = LogPosterior(lambda x: (-0.5 * (extra * x) @ x, -extra * x), {"x": (size,)}, ())
+    places = beginnings(gauss, seed=1)
+    assert len(places) == 12
+    below = gauss(np.zeros(size))[0] - np.array([gauss(place)[0] for place in places])
+    # Half a chi-squared has the mean size / 2, which steps of a climb leap over.
+    assert (below <= 0.5 * size + 1e-6).all()
+    assert below.max() > 0.1 * size
+    np.testing.assert_array_equal(places, beginnings(gauss, seed=1))
+
+
+def test_where_a_density_is_finite_nowhere_chains_begin_in_the_middle():
+    hopeless = LogPosterior(lambda x: (np.nan, x), {"x": (2,)}, ())
+    np.testing.assert_array_equal(beginnings(hopeless, seed=1), [[0.0, 0.0]])
 
 
 def test_the_gaussian_at_a_mode_has_its_centre_and_spread(target):
