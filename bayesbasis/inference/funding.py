@@ -45,8 +45,6 @@ _UNITS = {
     "memory": ("day", "half-life of the last funding in the next premium"),
     "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
 }
-# Rungs of a level fall on clusters of premia, and which on which is a mode of its own.
-_CLIMBS = 12
 _UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
 
 
@@ -85,7 +83,8 @@ def sample_funding(
     if backend not in ("laplace", "nutpie"):
         raise ValueError(f"unknown sampler backend {backend!r}; choose nutpie or laplace")
     if start is None:
-        places = starting_places(target.size, _CLIMBS, seed)
+        # Rungs of a level fall on clusters of premia, and which on which is a mode of its own.
+        places = starting_places(target.size, seed)
     else:
         places = _join(spec, history, earlier_mode(spec, history, start))[None]
     found, heights = modes(target, places)
