@@ -33,6 +33,9 @@ MARKETS = {
 }
 RUN = {"draws": 300, "tune": 400, "chains": 2, "seed": 1, "progress": False}
 TABLE = {"draws": 500, "tune": 500, "chains": 4, "seed": 1, "progress": False}
+# Two rows need longer chains: `test_every_card_converges_on_real_prices` says why.
+LONGER = TABLE | {"draws": 2000, "tune": 1000}
+SLOW = {("btc", "contract-volatility"), ("vix", "stochastic-carry")}
 
 
 def row(card, panel, run=RUN):
@@ -84,7 +87,8 @@ def measured(real_data):
     @cache
     def one(market, card):
         print(f"\n{market}:", end="")
-        found = row(card, read(real_data, market), TABLE)
+        run = LONGER if (market, card) in SLOW else TABLE
+        found = row(card, read(real_data, market), run)
         del found["fit"]
         return found
 
@@ -98,10 +102,15 @@ def measured(real_data):
     [(market, card) for market, cards in MARKETS.items() for card in sorted(cards)],
 )
 def test_every_card_converges_on_real_prices(measured, market, card):
-    """Two do not: `stochastic-carry` on VIX, and `contract-volatility` on Bitcoin.
+    """Two need longer chains: `stochastic-carry` on VIX and `contract-volatility` on Bitcoin.
 
-    On VIX the spread of carry between contracts is some 25 % a year or, seldom and for long, a few
-    per cent: 237 and 121 effective draws, with another seed 638 and 339.
+    On VIX the spread of carry between contracts is 25 ± 6 % a year, below 6.5 once in forty draws
+    and below 1.3 once in two hundred: a bell with a short tail in per cent, but in logarithms,
+    which are sampled, one with a tail ten times as long as its peak is wide. It hangs together with
+    nothing else (rank correlations of .2 at most). Of 4 x 500 draws 237 and 121 are effective, or
+    638 and 339, by the seed; of 4 x 2000 2082 and 1335, R-hat 1.002. Evidence of carry that grows
+    and fades with half-lives makes conditional modes and volumes nearly the same at every spread,
+    and wins a quarter: 2533 and 1719.
 
     On Bitcoin some quarters are of wild contracts, or of one long wild regime: which quarter it is
     depends on the prior, and chains cross slowly. Spread is the prior's of contracts, in its
@@ -109,6 +118,7 @@ def test_every_card_converges_on_real_prices(measured, market, card):
     quote:
 
         the card: spread 0.2, 2; stays of 15 days, 4        1.013     315    151    5.354
+        the same, of 4 x 2000 draws                         1.008    1021    522    5.355
         spread 0.1, factor 1.5                              1.012     265    144    5.354
         spread 0.2, factor 1.3                              1.007     449    210    5.354
         spread 0.4, factor 1.3                              1.007     590    332    5.354
