@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.process.filter import SETTLED
 from bayesbasis.process.laws import Anchored, Law
 from bayesbasis.process.quadrature import Steps
@@ -148,9 +149,7 @@ def simulate_market(
     """
     if frequency not in _STEPS_PER_DAY:
         raise ValueError(f"frequency is {frequency!r}; choose 'daily' or 'hourly'")
-    for name, value in (("quarters", quarters), ("listed_days", listed_days)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+    at_least_one(quarters=quarters, listed_days=listed_days)
     if not underlyings:
         raise ValueError("underlyings is empty; name at least one")
     rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.evaluate.baselines import Baseline
 from bayesbasis.model.spec import Spec
 
@@ -47,9 +48,7 @@ class Effort:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("draws", "chains", "repeats"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
+        at_least_one(draws=self.draws, chains=self.chains, repeats=self.repeats)
 
 
 @dataclass(frozen=True)

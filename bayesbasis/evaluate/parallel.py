@@ -21,6 +21,8 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bayesbasis.data.counts import at_least_one
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -46,8 +48,7 @@ def run_blocks(
     progress : bool
         Whether to show it.
     """
-    if processes < 1:
-        raise ValueError(f"processes is {processes}; it must be at least 1")
+    at_least_one(processes=processes)
     with _bar(sum(block.size for block in blocks), progress) as advance:
         if client is not None:
             return _on_dask(blocks, client, advance)

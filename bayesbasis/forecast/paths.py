@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.data.panel import instant, is_perpetual, known_at, lives
 from bayesbasis.forecast.calendar import ahead, grid, positive_time
 from bayesbasis.forecast.leg import with_spot
@@ -152,8 +153,7 @@ def simulate_from(
     start : numpy.datetime64
         The origin.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats}; it must be at least 1")
+    at_least_one(repeats=repeats)
     spec = read_card(fit.attrs["card"])
     live = live_contracts(known, start, contracts)
     posterior = fit["posterior"].to_dataset()

@@ -12,6 +12,7 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.compiled import Compiled, compile_once
 from bayesbasis.inference.diagnostics import diagnose
@@ -72,9 +73,7 @@ def sample_funding(
     xarray.DataTree
         As `bayesbasis.fit_funding` gives it, without hindcasts.
     """
-    for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+    at_least_one(draws=draws, tune=tune, chains=chains)
     started = time.perf_counter()
     target = funding_posterior(spec, history)
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}

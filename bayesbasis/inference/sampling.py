@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nutpie.compiled_pyfunc import from_pyfunc
 
 import bayesbasis
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.data.panel import panel_hash
 from bayesbasis.inference.centring import gather_evidence
 from bayesbasis.inference.diagnostics import diagnose
@@ -106,9 +107,7 @@ def sample(
     xarray.DataTree
         As `bayesbasis.fit` gives it, without hindcasts.
     """
-    for name, value in (("draws", draws), ("tune", tune), ("chains", chains)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+    at_least_one(draws=draws, tune=tune, chains=chains)
     started = time.perf_counter()
     target_accept = _TARGET_ACCEPT if start is None else _WARM_TARGET_ACCEPT
     options = {"target_accept": target_accept} | dict(sampler or {})

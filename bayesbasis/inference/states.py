@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesbasis.data.counts import at_least_one
 from bayesbasis.inference.draws import filtered_draws, log_units, natural_draws
 from bayesbasis.model.cards import read_card
 from bayesbasis.model.layout import Layout, lay_out
@@ -117,8 +118,7 @@ def filter_states(fit: xr.DataTree, *, draws: int = 200) -> xr.Dataset:
 
 def thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
     """Keep about `draws` draws, the same number from every chain, evenly spread."""
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; it must be at least 1")
+    at_least_one(draws=draws)
     per_chain = -(-draws // posterior.sizes["chain"])
     if per_chain >= posterior.sizes["draw"]:
         return posterior
