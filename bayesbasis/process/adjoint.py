@@ -49,7 +49,7 @@ class Sweep(NamedTuple):
     by_distance: Array
 
 
-@kernel()
+@kernel
 def sweep(s: Schedule, p: Parameters) -> Sweep:
     """Filter and score a panel, smooth its regimes, and differentiate the log likelihood.
 
@@ -73,7 +73,7 @@ def sweep(s: Schedule, p: Parameters) -> Sweep:
     return Sweep(value, gradient, states, future, by_distance)
 
 
-@inner_kernel()
+@inner_kernel
 def no_slopes(p: Parameters) -> Parameters:
     """Make room for a slope by every parameter."""
     return Parameters(
@@ -88,7 +88,7 @@ def no_slopes(p: Parameters) -> Parameters:
     )
 
 
-@inner_kernel()
+@inner_kernel
 def chain_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> None:
@@ -109,7 +109,7 @@ def chain_adjoint(
             _add(stationary_adjoint(rates[c], starts[c]), by_rates[c])
 
 
-@inner_kernel()
+@inner_kernel
 def _add(matrix: Array, out: Array) -> None:
     """Add a matrix to ``out``; the array expression would cost the compiler half a second."""
     for j in range(len(matrix)):
@@ -117,7 +117,7 @@ def _add(matrix: Array, out: Array) -> None:
             out[j, k] += matrix[j, k]
 
 
-@inner_kernel()
+@inner_kernel
 def _expected_moves(
     s: Schedule, p: Parameters, states: States, future: Array
 ) -> tuple[Array, Array]:
@@ -138,7 +138,7 @@ def _expected_moves(
     return moves, starts
 
 
-@inner_kernel()
+@inner_kernel
 def event_adjoint(
     s: Schedule, p: Parameters, states: States, future: Array, gradient: Parameters
 ) -> Array:
@@ -174,7 +174,7 @@ def event_adjoint(
     return by_distance
 
 
-@inner_kernel()
+@inner_kernel
 def kalman_adjoint(
     s: Schedule,
     p: Parameters,

@@ -101,7 +101,7 @@ class Track(NamedTuple):
     log_density: Array
 
 
-@kernel()
+@kernel
 def move_slow(p: Chains, gap: int, now: Array, out: Array) -> None:
     """Move the slow level alone over a gap."""
     n, m = p.slow.shape[1], p.inner.shape[1]
@@ -113,7 +113,7 @@ def move_slow(p: Chains, gap: int, now: Array, out: Array) -> None:
                 out[a * m + k] += weight * now[i * m + k]
 
 
-@kernel()
+@kernel
 def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
     """Move a distribution over a gap, one chain after the other; ``work`` is that in between."""
     n, m = p.slow.shape[1], p.inner.shape[1]
@@ -126,7 +126,7 @@ def predict(p: Chains, gap: int, now: Array, work: Array, out: Array) -> None:
                 out[i * m + k] += weight * p.inner[gap, j, k]
 
 
-@kernel()
+@kernel
 def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> None:
     """Multiply the likelihood of every state by that of one settlement; ``inverse`` is 1/scale."""
     c = s.cell[i]
@@ -149,7 +149,7 @@ def score(s: Settlements, p: Chains, inverse: Array, i: int, like: Array) -> Non
         like[k] *= max(share, _LEAST)
 
 
-@kernel()
+@kernel
 def track(s: Settlements, p: Chains) -> Track:
     """Run the filter over all events.
 
@@ -189,7 +189,7 @@ def track(s: Settlements, p: Chains) -> Track:
     return found
 
 
-@kernel()
+@kernel
 def _score_slopes(
     s: Settlements, p: Chains, inverse: Array, i: int, weight: Array, gradient: Chains
 ) -> None:
@@ -228,7 +228,7 @@ def _score_slopes(
     gradient.widening[c] += by_low * s.lower_side[i] + by_high * s.upper_side[i]
 
 
-@kernel()
+@kernel
 def _chain_slopes(
     p: Chains, gap: int, now: Array, ahead: Array, work: Array, gradient: Chains, back: Array
 ) -> None:
@@ -258,7 +258,7 @@ def _chain_slopes(
             by_slow[i, a] += total
 
 
-@kernel()
+@kernel
 def settlement_sweep(s: Settlements, p: Chains) -> tuple[float, Chains]:
     """Log likelihood of a history and its gradient: one pass forward, one backward.
 

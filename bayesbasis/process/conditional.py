@@ -15,7 +15,7 @@ from bayesbasis.process.paced import Paced, plain, run_filter
 Array = NDArray[Any]
 
 
-@kernel()
+@kernel
 def carry_information(
     s: Schedule,
     p: Parameters,

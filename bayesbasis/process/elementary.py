@@ -24,7 +24,7 @@ _SMALLEST_EXPONENT = -708.0
 _ROUND = 6755399441055744.0  # 1.5 · 2**52: adding it leaves the rounded integer in the low bits
 
 
-@kernel()
+@kernel
 def log_in_place(x: NDArray[Any]) -> None:
     """Replace positive, normal doubles by their logarithm; a flat array."""
     bits = x.view(np.int64)
@@ -61,7 +61,7 @@ def log_in_place(x: NDArray[Any]) -> None:
         x[i] = k * _LN2_HIGH + (k * _LN2_LOW + (2.0 * s + s * series))
 
 
-@kernel()
+@kernel
 def exp_in_place(x: NDArray[Any]) -> None:
     """Replace doubles in (-inf, 700] by their exponential; a flat array.
 

@@ -14,7 +14,7 @@ Array = NDArray[Any]
 # Plain loops, as in `regimes`: array expressions would cost the compiler more than they save.
 
 
-@inner_kernel()
+@inner_kernel
 def _product(a: Array, b: Array, factor: float, out: Array) -> None:
     """Add ``factor · a b`` to ``out``."""
     n = len(a)
@@ -25,7 +25,7 @@ def _product(a: Array, b: Array, factor: float, out: Array) -> None:
                 out[i, j] += weight * b[k, j]
 
 
-@inner_kernel()
+@inner_kernel
 def _fill(out: Array, diagonal: float) -> None:
     """Make ``out`` zero off the diagonal."""
     for i in range(len(out)):
@@ -34,7 +34,7 @@ def _fill(out: Array, diagonal: float) -> None:
         out[i, i] = diagonal
 
 
-@inner_kernel()
+@inner_kernel
 def _is_zero(matrix: Array) -> bool:
     for i in range(len(matrix)):
         for j in range(len(matrix)):
@@ -43,7 +43,7 @@ def _is_zero(matrix: Array) -> bool:
     return True
 
 
-@kernel()
+@kernel
 def exponential(rates: Array, direction: Array, gap: float) -> tuple[Array, Array]:
     """Matrix exponential ``expm(A gap)`` and its derivative along ``direction · gap``.
 
@@ -108,7 +108,7 @@ def exponential(rates: Array, direction: Array, gap: float) -> tuple[Array, Arra
     return value, slope
 
 
-@inner_kernel()
+@inner_kernel
 def _of_two(rates: Array, direction: Array, gap: float, value: Array, slope: Array) -> None:
     r"""Exponential of two regimes, and its derivative, from the eigenvalues ``λ > μ``.
 

@@ -144,7 +144,7 @@ class States(NamedTuple):
     log_density: Array
 
 
-@kernel()
+@kernel
 def forward(s: Schedule, p: Parameters, table: Array) -> States:
     """Filter deviations and regimes, and score every event.
 
@@ -167,7 +167,7 @@ def forward(s: Schedule, p: Parameters, table: Array) -> States:
     return states
 
 
-@inner_kernel()
+@inner_kernel
 def empty_states(s: Schedule, p: Parameters) -> States:
     """Make room for what a forward pass leaves behind."""
     quotes, events, count = len(s.previous), len(s.event_start), p.scale.shape[1]
@@ -185,7 +185,7 @@ def empty_states(s: Schedule, p: Parameters) -> States:
     )
 
 
-@inner_kernel()
+@inner_kernel
 def kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Run the scale-free Kalman filter of every contract and sum up every event.
 
@@ -230,7 +230,7 @@ def kalman(s: Schedule, p: Parameters, states: States) -> Array:
     return shared
 
 
-@inner_kernel()
+@inner_kernel
 def emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     event_start, event_stop, group = s.event_start, s.event_stop, s.group
@@ -267,7 +267,7 @@ def emissions(s: Schedule, p: Parameters, states: States, shared: Array) -> None
     exp_in_place(ratio.ravel())
 
 
-@inner_kernel()
+@inner_kernel
 def hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
     """Filter the regimes, normalised so that nothing over- or underflows."""
     gap, filtered, ratio, log_density = s.gap, states.filtered, states.ratio, states.log_density
@@ -306,7 +306,7 @@ def hamilton(s: Schedule, p: Parameters, table: Array, states: States) -> None:
             filtered[t, k] *= inverse
 
 
-@kernel()
+@kernel
 def backward(s: Schedule, table: Array, states: States) -> Array:
     """Run the chain backward: smoothed over filtered regime probabilities, (event, regime)."""
     gap, ratio = s.gap, states.ratio
@@ -326,7 +326,7 @@ def backward(s: Schedule, table: Array, states: States) -> Array:
     return future
 
 
-@kernel()
+@kernel
 def transitions(s: Schedule, p: Parameters) -> Array:
     """Transition matrix over every distinct gap, shape (gap, regime, regime)."""
     count = p.rates.shape[-1]
@@ -339,7 +339,7 @@ def transitions(s: Schedule, p: Parameters) -> Array:
     return table
 
 
-@kernel()
+@kernel
 def largest_event(s: Schedule) -> int:
     """Largest number of quotes scored together."""
     largest = 0

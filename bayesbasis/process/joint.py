@@ -87,7 +87,7 @@ class JointSweep(NamedTuple):
     by_returns: Returns
 
 
-@kernel()
+@kernel
 def joint_sweep(s: Schedule, p: Parameters, x: Returns) -> JointSweep:
     """Filter and score basis and spot, smooth their regimes, and differentiate.
 
@@ -116,7 +116,7 @@ def joint_sweep(s: Schedule, p: Parameters, x: Returns) -> JointSweep:
     return JointSweep(value, gradient, states, future, by_distance, by_returns)
 
 
-@kernel()
+@kernel
 def joint_forward(s: Schedule, p: Parameters, x: Returns, table: Array) -> States:
     """Filter deviations and regimes in the light of spot too, and score every event.
 
@@ -137,7 +137,7 @@ def joint_forward(s: Schedule, p: Parameters, x: Returns, table: Array) -> State
     return states
 
 
-@kernel()
+@kernel
 def basis_density(s: Schedule, p: Parameters, filtered: Array, table: Array) -> Array:
     """One-step log density of the basis alone, given basis and spot before; shape (event,).
 
@@ -162,7 +162,7 @@ def basis_density(s: Schedule, p: Parameters, filtered: Array, table: Array) -> 
     return alone.log_density + shared
 
 
-@inner_kernel()
+@inner_kernel
 def _predicted_densities(
     s: Schedule, p: Parameters, filtered: Array, table: Array, alone: States
 ) -> None:
@@ -179,7 +179,7 @@ def _predicted_densities(
         alone.log_density[t] *= total
 
 
-@inner_kernel()
+@inner_kernel
 def _beside_curve(s: Schedule, p: Parameters, states: States, t: int) -> tuple[float, float]:
     """Mean shock ``B`` of the curve, and its slope by the sum of shocks."""
     start = s.event_start[t]
@@ -188,7 +188,7 @@ def _beside_curve(s: Schedule, p: Parameters, states: States, t: int) -> tuple[f
     return states.total[t] * slope, slope
 
 
-@inner_kernel()
+@inner_kernel
 def _joint_emissions(s: Schedule, p: Parameters, x: Returns, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     count, gaussian = p.scale.shape[1], p.tail[0] == inf
@@ -224,7 +224,7 @@ def _joint_emissions(s: Schedule, p: Parameters, x: Returns, states: States, sha
     exp_in_place(states.ratio.ravel())
 
 
-@inner_kernel()
+@inner_kernel
 def _event_adjoint(
     s: Schedule,
     p: Parameters,

@@ -18,35 +18,26 @@ STAMP = hashlib.sha256(
 """Hash of the source of every kernel."""
 
 
-def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function with numba and cache it on disk until any kernel's source changes.
 
     numba stamps a cached function with its own file alone, and would go on running the old code
     of a kernel in another file that it has inlined.
-
-    Parameters
-    ----------
-    **options
-        Of `numba.njit`, such as ``inline``.
-
-    Returns
-    -------
-    callable
-        A decorator.
     """
-
-    def compile_and_cache(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
-        # numba has no public way to say what else a cached function depends on.
-        dispatcher._cache._cache_file._source_stamp = STAMP
-        return dispatcher
-
-    return compile_and_cache
+    return _cached(function, wrapped=True)
 
 
-def inner_kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def inner_kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that other kernels alone call, without the ways in from Python and C."""
-    return kernel(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    return _cached(function, wrapped=False)
+
+
+def _cached(function: Callable[..., Any], *, wrapped: bool) -> Any:
+    without: dict[str, Any] = {"no_cpython_wrapper": not wrapped, "no_cfunc_wrapper": not wrapped}
+    dispatcher: Any = numba.njit(cache=True, error_model="numpy", **without)(function)
+    # numba has no public way to say what else a cached function depends on.
+    dispatcher._cache._cache_file._source_stamp = STAMP
+    return dispatcher
 
 
 def is_on_disk(dispatcher: Any, signature: tuple[Any, ...]) -> bool:

@@ -65,7 +65,7 @@ class OwnNoise(NamedTuple):
     rates: Array
 
 
-@kernel()
+@kernel
 def own_noise_sweep(s: Schedule, p: Parameters) -> Sweep:
     """Filter and score a panel, smooth its regimes, and differentiate the log likelihood.
 
@@ -94,7 +94,7 @@ def own_noise_sweep(s: Schedule, p: Parameters) -> Sweep:
     return Sweep(value, gradient, states, future, by_distance)
 
 
-@inner_kernel()
+@inner_kernel
 def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     """Filter every contract and sum up every event, as `filter.kalman` does."""
     for i in s.first:
@@ -128,7 +128,7 @@ def _kalman(s: Schedule, p: Parameters, states: States) -> Array:
     return shared
 
 
-@inner_kernel()
+@inner_kernel
 def _kalman_adjoint(
     s: Schedule, p: Parameters, states: States, by_distance: Array, gradient: Parameters
 ) -> None:

@@ -88,7 +88,7 @@ def run_filter(s: Schedule, p: Parameters | Paced | OwnNoise) -> Sweep:
     return paced_sweep(s, p).sweep if isinstance(p, Paced) else sweep(s, p)
 
 
-@kernel()
+@kernel
 def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
     """Filter and score a panel, smooth its regimes, and differentiate the log likelihood.
 
@@ -120,13 +120,13 @@ def paced_sweep(s: Schedule, p: Paced) -> PacedSweep:
     return PacedSweep(Sweep(value, gradient, states, future, by_distance), by_pace)
 
 
-@inner_kernel()
+@inner_kernel
 def _ahead(p: Paced, k: int, move: int) -> float:
     """How much more than the calmest regime one leaves of a deviation, ``φ_k - φ``."""
     return p.pace[k - 1, move] - p.phi[move] if k > 0 else 0.0
 
 
-@inner_kernel()
+@inner_kernel
 def _distances(s: Schedule, p: Paced, states: States) -> tuple[Array, Array]:
     """``S1`` and ``Q`` of every event in every regime, each (event, regime)."""
     events, count = len(s.event_start), p.scale.shape[1]
@@ -146,7 +146,7 @@ def _distances(s: Schedule, p: Paced, states: States) -> tuple[Array, Array]:
     return totals, distances
 
 
-@inner_kernel()
+@inner_kernel
 def _emissions(s: Schedule, p: Paced, distances: Array, states: States, shared: Array) -> None:
     """Leave the emission of every regime, relative to the best one, in ``ratio``."""
     count = p.scale.shape[1]
@@ -166,7 +166,7 @@ def _emissions(s: Schedule, p: Paced, distances: Array, states: States, shared: 
         shared[t] += best
 
 
-@inner_kernel()
+@inner_kernel
 def _event_adjoint(
     s: Schedule, p: Paced, distances: Array, states: States, future: Array, gradient: Parameters
 ) -> Array:
@@ -188,7 +188,7 @@ def _event_adjoint(
     return slopes
 
 
-@inner_kernel()
+@inner_kernel
 def _kalman_adjoint(
     s: Schedule,
     p: Paced,

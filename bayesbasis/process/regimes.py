@@ -157,7 +157,7 @@ def urn_grid(count: int) -> Array:
 # one costs the compiler a good part of a second.
 
 
-@kernel()
+@kernel
 def solve(matrix: Array, right: Array) -> None:
     """Solve ``matrix · x = right`` in place by Gaussian elimination with row pivoting."""
     n = len(right)
@@ -180,7 +180,7 @@ def solve(matrix: Array, right: Array) -> None:
         right[i] /= matrix[i, i]
 
 
-@kernel()
+@kernel
 def stationary(rates: Array) -> Array:
     """Stationary distribution of a generator, ``π (A + 1 1ᵀ) = 1ᵀ``, shape (K,).
 
@@ -197,7 +197,7 @@ def stationary(rates: Array) -> Array:
     return distribution
 
 
-@kernel()
+@kernel
 def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     """Pull a cotangent of the stationary distribution back to the generator.
 
@@ -217,7 +217,7 @@ def stationary_adjoint(rates: Array, cotangent: Array) -> Array:
     return system
 
 
-@inner_kernel()
+@inner_kernel
 def fastest_rate(rates: Array) -> float:
     """Largest rate out of any regime; one if there is none, as with a single regime."""
     largest = 0.0

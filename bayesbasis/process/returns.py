@@ -23,7 +23,7 @@ from bayesbasis.process.kernels import kernel
 Array = NDArray[Any]
 
 
-@kernel()
+@kernel
 def draw_regimes(s: Schedule, table: Array, states: States, rng: Generator) -> Array:
     """Draw the path of regimes given all quotes, backward from the last event.
 
@@ -64,7 +64,7 @@ def draw_regimes(s: Schedule, table: Array, states: States, rng: Generator) -> A
     return path
 
 
-@kernel()
+@kernel
 def draw_spot(
     s: Schedule,
     p: Parameters,
@@ -133,7 +133,7 @@ def draw_spot(
     return volatility, correlation
 
 
-@kernel()
+@kernel
 def _sums(
     s: Schedule,
     p: Parameters,

@@ -36,7 +36,7 @@ class Shocks:
             raise ValueError(f"shocks.noise is {self.noise!r}; choose 'shared' or 'own'")
 
 
-@kernel()
+@kernel
 def digamma(x: float) -> float:
     """Derivative of ``lgamma`` for positive ``x``: recurrence, then the asymptotic series."""
     value = 0.0
@@ -48,7 +48,7 @@ def digamma(x: float) -> float:
     return value + log(x) - 0.5 / x - series
 
 
-@kernel()
+@kernel
 def normaliser(
     tail: NDArray[Any], correlation: NDArray[Any], largest: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -88,7 +88,7 @@ def normaliser(
     return value, by_tail, by_correlation
 
 
-@kernel()
+@kernel
 def quadratic_form(total: float, squares: float, count: int, correlation: float) -> float:
     """Mahalanobis square ``Q = [S2 - ρ S1² / (1 - ρ + ρ n)] / (1 - ρ)`` of ``n`` shocks.
 
