@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesbasis.model.cards import load_card
 from bayesbasis.model.covariates import Clock
+from bayesbasis.model.filter_inputs import INPUTS
 from bayesbasis.model.hierarchy import (
     dims,
     filter_inputs,
@@ -24,7 +25,7 @@ from bayesbasis.model.hierarchy import (
 from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import Layout, lay_out
 from bayesbasis.model.levels import Cells, Evidence, Members, member_prior
-from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.model.likelihood import FilterLogLikelihood
 from bayesbasis.model.offsets import by_cell, units
 from bayesbasis.model.own_noise import OwnNoiseLogLikelihood
 from bayesbasis.model.paced import paced_log_likelihood

@@ -12,7 +12,8 @@ import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.link.jax.dispatch import jax_funcify
 
-from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood
+from bayesbasis.model.filter_inputs import INPUTS
+from bayesbasis.model.likelihood import FilterLogLikelihood
 from bayesbasis.process.filter import Parameters, Schedule
 from bayesbasis.process.jax_filter import log_likelihood, plan
 

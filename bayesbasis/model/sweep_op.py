@@ -48,9 +48,9 @@ class SweepOp(Op):
         return [[i >= self.data] * len(node.outputs) for i in range(len(node.inputs))]
 
 
-def version_of(room: str) -> int:
-    """Version of compiled code: a hash of the source of the kernels, of a room and of this one."""
-    sources = (inspect.getsource(sys.modules[name]) for name in (__name__, room))
+def version_of(*rooms: str) -> int:
+    """Version of compiled code: a hash of the source of the kernels, of rooms and of this one."""
+    sources = (inspect.getsource(sys.modules[name]) for name in (__name__, *rooms))
     return int.from_bytes(hashlib.sha256("".join([STAMP, *sources]).encode()).digest()[:8])
 
 

@@ -10,8 +10,9 @@ import pytest
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
 from bayesbasis.model import sweep_op
+from bayesbasis.model.filter_inputs import INPUTS
 from bayesbasis.model.layout import lay_out
-from bayesbasis.model.likelihood import INPUTS, FilterLogLikelihood, kernel_version
+from bayesbasis.model.likelihood import FilterLogLikelihood, kernel_version
 from bayesbasis.model.spec import Spec
 from bayesbasis.process.adjoint import sweep
 from bayesbasis.process.filter import Parameters, Schedule

@@ -10,11 +10,11 @@ import pytest
 from bayesbasis.data.market import simulate_market
 from bayesbasis.data.panel import make_panel
 from bayesbasis.model.cards import load_card, read_card, write_card
+from bayesbasis.model.filter_inputs import INPUTS
 from bayesbasis.model.hierarchy import filter_inputs, parameters, raw_variables, spot_inputs
 from bayesbasis.model.joint_likelihood import SPOT_INPUTS, JointLogLikelihood
 from bayesbasis.model.layout import lay_out
 from bayesbasis.model.levels import Levels, Members
-from bayesbasis.model.likelihood import INPUTS
 from bayesbasis.model.priors import Horseshoe, LogNormal
 from bayesbasis.model.records import CardError
 from bayesbasis.model.spec import Pooling, Spec
