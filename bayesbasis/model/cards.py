@@ -1,10 +1,7 @@
 """Model cards: a `Spec` as a TOML file that people read, edit and keep."""
 
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,16 +9,11 @@ from uuid import uuid4
 import tomlkit
 from tomlkit.items import InlineTable, Table
 
-from bayesbasis.model.records import (
-    CardError,
-    Place,
-    build_record,
-    instead,
-    one_of,
-    plain_record,
-)
+from bayesbasis.model.records import CardError, Place, build_record, plain_record
+from bayesbasis.model.shelf import Shelf, read_record
 from bayesbasis.model.spec import Spec
 
+_SHELF = Shelf(Spec)
 _UNITS = {
     "carry_mean": "% a year",
     "carry_between_venues": "% a year",
@@ -82,8 +74,7 @@ def list_cards() -> list[str]:
     >>> "anchored-regimes" in list_cards()
     True
     """
-    names = [file.name for file in shipped().iterdir()]
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    return _SHELF.names()
 
 
 def load_card(name_or_path: str | PathLike[str] | Spec) -> Spec:
@@ -112,15 +103,8 @@ def load_card(name_or_path: str | PathLike[str] | Spec) -> Spec:
     >>> load_card("ou").law
     OrnsteinUhlenbeck()
     """
-    if isinstance(name_or_path, Spec):
-        return name_or_path
-    if not isinstance(name_or_path, str | PathLike):
-        raise TypeError(
-            "a model is a Spec, the name of a card or the path to one; "
-            f"got {type(name_or_path).__name__}"
-        )
-    content, label, stem = _found(name_or_path)
-    return _read(content, label, stem)
+    spec: Spec = _SHELF.load(name_or_path)
+    return spec
 
 
 def card_text(name_or_path: str | PathLike[str]) -> str:
@@ -136,7 +120,7 @@ def card_text(name_or_path: str | PathLike[str]) -> str:
     CardError
         If there is no such card.
     """
-    return _found(name_or_path)[0].decode("utf-8-sig")
+    return _SHELF.text(name_or_path)
 
 
 def save_card(spec: Spec | str | PathLike[str], path: str | PathLike[str]) -> None:
@@ -205,7 +189,8 @@ def read_card(text: str) -> Spec:
     bayesbasis.model.records.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
 you mean 'count'? It takes 'count', 'shared_by', 'volatility' or 'speed'
     """
-    return _read(text, None, "unnamed")
+    spec: Spec = read_record(Spec, text, "unnamed")
+    return spec
 
 
 def write_card(spec: Spec) -> str:
@@ -250,46 +235,6 @@ def write_card(spec: Spec) -> str:
     return tomlkit.dumps(document)
 
 
-def shipped() -> Traversable:
-    """Folder of the cards: inside an installed package, beside one that is run in place."""
-    inside = files("bayesbasis") / "cards"
-    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "models"
-
-
-def _found(name_or_path: str | PathLike[str]) -> tuple[bytes, str, str]:
-    """Content of a card, what it is called in messages, and the name of its file."""
-    label = fspath(name_or_path)
-    is_name = isinstance(name_or_path, str) and Path(label).name == label
-    if is_name and not label.lower().endswith(".toml"):
-        if label not in list_cards():
-            raise CardError(_no_name(label))
-        return (shipped() / f"{label}.toml").read_bytes(), label, label
-    file = Path(label)
-    if not file.is_file():
-        raise CardError(_no_file(file))
-    return file.read_bytes(), label, file.stem
-
-
-def read_record(cls: Any, text: str, stem: str) -> Any:
-    """Read any frozen record of scalars, priors and records from TOML text, as a card is read.
-
-    Raises
-    ------
-    CardError
-        As `read_card`.
-    """
-    return _read(text, None, stem, cls)
-
-
-def _read(content: str | bytes, label: str | None, stem: str, cls: Any = Spec) -> Any:
-    try:
-        text = content if isinstance(content, str) else content.decode("utf-8-sig")
-        table = {"name": stem} | tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CardError(f"card {label or stem!r} is not TOML: {error}") from error
-    return build_record(cls, table, Place(label or str(table["name"])))
-
-
 def _table(values: Mapping[str, Any], units: Mapping[str, str]) -> Table:
     """Lay out a table: what it holds in turn stays on one line, with its unit behind it."""
     table = tomlkit.table()
@@ -299,14 +244,3 @@ def _table(values: Mapping[str, Any], units: Mapping[str, str]) -> Table:
             item.update(value)
         table.add(key, item.comment(units[key]) if key in units else item)
     return table
-
-
-def _no_name(name: str) -> str:
-    hint = instead(name, list_cards(), "there is")
-    return f"no card is named {name!r}{hint}; a path to a card of your own ends in .toml"
-
-
-def _no_file(file: Path) -> str:
-    beside = sorted(other.name for other in file.parent.glob("*.toml"))
-    hint = instead(file.name, beside, "its folder holds") if beside else ""
-    return f"no card at {str(file)!r}{hint}; by name there is {one_of(list_cards())}"

@@ -1,17 +1,17 @@
 """Cards of funding models: TOML text that `read_funding_card` turns into an equal value."""
 
 from dataclasses import asdict, fields
-from importlib.resources.abc import Traversable
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import tomlkit
 
-from bayesbasis.model.cards import read_record, shipped
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.model.priors import DISTRIBUTIONS
 from bayesbasis.model.records import CardError
+from bayesbasis.model.shelf import Shelf, read_record
+
+_SHELF = Shelf(FundingSpec, "funding", "funding")
 
 
 def list_funding_cards() -> list[str]:
@@ -22,8 +22,7 @@ def list_funding_cards() -> list[str]:
     >>> "funding" in list_funding_cards()
     True
     """
-    names = [file.name for file in _folder().iterdir()]
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    return _SHELF.names()
 
 
 def load_funding_card(name_or_path: str | PathLike[str] | FundingSpec) -> FundingSpec:
@@ -47,35 +46,13 @@ def load_funding_card(name_or_path: str | PathLike[str] | FundingSpec) -> Fundin
     >>> load_funding_card("funding").shared_by
     'contract'
     """
-    if isinstance(name_or_path, FundingSpec):
-        return name_or_path
-    if not isinstance(name_or_path, str | PathLike):
-        raise TypeError(
-            "a funding model is a FundingSpec, the name of a funding card or the path to one; "
-            f"got {type(name_or_path).__name__}"
-        )
-    return read_funding_card(funding_card_text(name_or_path))
+    spec: FundingSpec = _SHELF.load(name_or_path)
+    return spec
 
 
 def funding_card_text(name_or_path: str | PathLike[str]) -> str:
     """Text of a funding card, comments and all; see `load_funding_card`."""
-    label = fspath(name_or_path)
-    if label.lower().endswith(".toml"):
-        path = Path(label).expanduser()
-        if not path.is_file():
-            raise CardError(f"no card at {label!r}")
-        return path.read_text("utf-8")
-    if label not in list_funding_cards():
-        known = " or ".join(map(repr, list_funding_cards()))
-        raise CardError(
-            f"no funding card is named {label!r}; there is {known}; a path to a card of your own "
-            "ends in .toml"
-        )
-    return (_folder() / f"{label}.toml").read_text("utf-8")
-
-
-def _folder() -> Traversable:
-    return shipped() / "funding"
+    return _SHELF.text(name_or_path)
 
 
 def write_funding_card(spec: FundingSpec) -> str:
@@ -118,4 +95,5 @@ def read_funding_card(text: str) -> FundingSpec:
     >>> read_funding_card("levels = 5").levels
     5
     """
-    return read_record(FundingSpec, text, "funding")
+    spec: FundingSpec = read_record(FundingSpec, text, "funding")
+    return spec
