@@ -1,7 +1,6 @@
 """Forecasts of funding: posterior predictive premia and settlements of every perpetual."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +25,9 @@ from bayesbasis.model.covariates import standardised
 from bayesbasis.model.funding_cards import read_funding_card
 from bayesbasis.model.funding_layout import (
     BASIS_POINTS,
-    eight_hour_rate,
+    cells_of,
     lay_out_funding,
+    premium_told,
 )
 from bayesbasis.model.funding_parameters import chains, driven
 from bayesbasis.model.funding_spec import FundingSpec
@@ -53,7 +53,7 @@ def forecast_funding(
     """Posterior predictive paths of every settlement within a horizon.
 
     Per posterior draw: state of the chains at the origin from the filter, their future exactly,
-    premia from the state and the last funding, and funding by the venue's rule. Venues of one
+    premia from the state and the last premium, and funding by the venue's rule. Venues of one
     chain share its path.
 
     Parameters
@@ -176,8 +176,9 @@ def _simulate(
     days, gap = np.unique(np.diff(grid) / _DAY, return_inverse=True)
     hours = known["interval_now"].values[members].astype(float)
     gap_days = days if len(days) else np.ones(1)
-    rules = _rules(known, members, hours)
-    inputs = chains(spec, natural, np.array(members), hours, rules.clamp, gap_days, np)
+    cells = cells_of(known, np.array(members), hours, 0.0 * hours)
+    inputs = chains(spec, natural, cells, gap_days, np)
+    rules = _rules(known, members, hours, inputs["widening"])
     moves = inputs["slow"], inputs["inner"]
     begin = draw_rows(last.probability, rng)
     states = simulate_states(begin, moves, np.concatenate([[-1], gap]), rng)
@@ -189,8 +190,8 @@ def _simulate(
     at = [p * most + r for p, r in zip(places, rank, strict=True)]
     for column, row in enumerate(at):
         wanted[row, column] = True
-    rates = eight_hour_rate(known) * BASIS_POINTS
-    before = [rates[known["contract_index"].values == k][-1] for k in members]
+    told = premium_told(known) * BASIS_POINTS
+    before = [told[known["contract_index"].values == k][-1] for k in members]
     pulled = (1.0 - inputs["memory"]) * drive[..., members]
     premium, funding = simulate_premia(
         states[rows],
@@ -198,11 +199,12 @@ def _simulate(
         np.array(before),
         inputs["location"] + pulled[..., None],
         inputs["scale"],
+        inputs["guess"],
         inputs["memory"],
-        replace(rules, clamp=rules.clamp + inputs["widening"]),
+        rules,
         rng,
     )
-    premium = as_quoted(premium, rules.interest, rules.clamp, inputs["widening"])
+    premium = as_quoted(premium, rules.interest, rules.clamp, rules.widening)
     share = hours / BASE_HOURS / BASIS_POINTS
     return [
         (premium[row, :, i].T / BASIS_POINTS, funding[row, :, i].T * share[i])
@@ -217,13 +219,14 @@ def _last_covariates(known: xr.Dataset, fitted: xr.Dataset, names: tuple[str, ..
     return values
 
 
-def _rules(known: xr.Dataset, members: list[int], hours: Array) -> Rules:
+def _rules(known: xr.Dataset, members: list[int], hours: Array, widening: Array) -> Rules:
     own = known.isel(contract=members)
     return Rules(
         own["interest"].values * BASIS_POINTS,
         own["clamp"].values * BASIS_POINTS,
         own["cap"].values * BASIS_POINTS * BASE_HOURS / hours,
         own["plain"].values.astype(bool),
+        widening,
     )
 
 

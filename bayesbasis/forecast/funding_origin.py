@@ -84,8 +84,7 @@ def filter_chains(
     spec: FundingSpec, layout: FundingLayout, natural: dict[str, Array]
 ) -> list[Chains]:
     """What the filter takes, draw by draw."""
-    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp
-    inputs = chains(spec, natural, *where, layout.gap_days, np)
+    inputs = chains(spec, natural, layout.cells, layout.gap_days, np)
     inputs["shift"] = shifts(
         natural, inputs["memory"], layout.settlements.cell, layout.before, layout.covariates
     )

@@ -28,9 +28,12 @@ from bayesbasis.model.funding_spec import FundingSpec
 Array = NDArray[Any]
 
 _UNITS = {
-    "centre": ("bp", "premium at the middle of the slow level, per 8 hours"),
-    "level": ("bp", "one standard deviation of the slow level, per 8 hours"),
-    "skew": ("1", "skew of the slow level"),
+    "floor": (
+        "bp",
+        "least resting premium, from the dead zone's near edge, per 8 hours",
+    ),
+    "level": ("bp", "premium above the floor at the middle of the slow level, per 8 hours"),
+    "skew": ("1", "slow level by its standard deviation, in logs"),
     "width": ("1", "width of the dead zone as premia see it, over that of the rule"),
     "slow_half_life": ("day", "half-life of the slow level"),
     "drift": ("bp", "one standard deviation of the drift, per 8 hours"),
@@ -43,7 +46,7 @@ _UNITS = {
     "stay": ("day", "expected stay in a regime"),
     "noise": ("bp", "scale of a contract's own premium, per 8 hours"),
     "coefficient": ("bp", "resting premium per standard deviation of the covariate"),
-    "memory": ("day", "half-life of the last funding in the next premium"),
+    "memory": ("day", "half-life of the last premium in the next"),
     "fast_share": ("1", "half-life of the fast premium over that of the slow level"),
 }
 _UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
@@ -77,12 +80,12 @@ def sample_funding(
     started = time.perf_counter()
     target = funding_posterior(spec, history)
     run = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress": progress}
-    options = {"target_accept": 0.8} | dict(sampler or {})
+    options = {"target_accept": 0.8, "adaptation": "draw_diag"} | dict(sampler or {})
     backend = options.pop("backend", "nutpie")
     if backend not in ("laplace", "nutpie"):
         raise ValueError(f"unknown sampler backend {backend!r}; choose nutpie or laplace")
     if start is None:
-        # Rungs of a level fall on clusters of premia, and which on which is a mode of its own.
+        # Which rungs of a level fall on which premia is a mode of its own; fine ladders have few.
         places = starting_places(target.size, seed)
     else:
         places = _join(spec, history, earlier_mode(spec, history, start))[None]

@@ -15,6 +15,7 @@ from pytensor.link.numba.dispatch import basic as numba_basic
 
 from bayesbasis.model.funding_layout import FundingLayout, lay_out_funding
 from bayesbasis.model.funding_parameters import (
+    Cells,
     chains,
     funding_dims,
     funding_parameters,
@@ -126,9 +127,8 @@ def build_funding(spec: FundingSpec, history: xr.Dataset) -> pm.Model:
         natural = funding_parameters(spec, raw, pt)
         for name, dims in funding_dims(spec).items():
             pm.Deterministic(name, natural[name], dims=dims)
-        names = ("cell_contract", "cell_hours", "cell_clamp", "gap_days")
-        where = tuple(data[name] for name in names)
-        inputs = chains(spec, natural, where[0], where[1], where[2], where[3], pt)
+        cells = Cells(*(data[f"cell_{name}"] for name in Cells._fields))
+        inputs = chains(spec, natural, cells, data["gap_days"], pt)
         known = tuple(data[name] for name in ("cell", "before", "covariates"))
         inputs |= {"shift": shifts(natural, inputs["memory"], *known)}
         value, *_ = FundingLogLikelihood()(
@@ -151,11 +151,13 @@ def funding_coords(spec: FundingSpec, history: xr.Dataset) -> dict[str, list[Any
 
 def funding_arrays(layout: FundingLayout) -> dict[str, NDArray[Any]]:
     """Name every array that the graph reads, as `build_funding` names its data containers."""
-    return layout.settlements._asdict() | {
-        "cell_contract": layout.cell_contract,
-        "cell_hours": layout.cell_hours,
-        "cell_clamp": layout.cell_clamp,
-        "gap_days": layout.gap_days,
-        "before": layout.before,
-        "covariates": layout.covariates,
-    }
+    cells = {f"cell_{name}": value for name, value in layout.cells._asdict().items()}
+    return (
+        layout.settlements._asdict()
+        | cells
+        | {
+            "gap_days": layout.gap_days,
+            "before": layout.before,
+            "covariates": layout.covariates,
+        }
+    )

@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.model.covariates import standardised
+from bayesbasis.model.funding_parameters import Cells
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import Settlements
 
@@ -31,14 +31,10 @@ class FundingLayout:
     event_time : ndarray of datetime64, shape (event,)
         End of the interval that the rates of an event were measured in.
     event_underlying : ndarray of int, shape (event,)
-    cell_contract : ndarray of int, shape (cell,)
-        Contract of each row of the filter's parameters.
-    cell_hours : ndarray, shape (cell,)
-        Its settlement interval.
-    cell_clamp : ndarray, shape (cell,)
-        Half-width of its dead zone by the rule, bp per 8 hours.
+    cells : Cells
+        What each row of the filter's parameters holds for.
     before : ndarray, shape (obs,)
-        Rate of the contract's last settlement, bp per 8 hours.
+        Premium at the contract's last settlement, bp per 8 hours; nil where it is guessed.
     covariates : ndarray, shape (obs, covariate)
         In standard deviations from the mean of the fitted history.
     order : ndarray of int, shape (obs,)
@@ -51,9 +47,7 @@ class FundingLayout:
     gap_days: Array
     event_time: Array
     event_underlying: Array
-    cell_contract: Array
-    cell_hours: Array
-    cell_clamp: Array
+    cells: Cells
     before: Array
     covariates: Array
     order: Array
@@ -96,7 +90,10 @@ def lay_out_funding(
     event_time, event_underlying = measured[order][first], key[0, first]
     gap_days, gap = _gaps(event_time, event_underlying)
     lower_side, upper_side = _sides(history)
-    pairs, cell = np.unique(np.stack([contract, hours]), axis=1, return_inverse=True)
+    before = _before(history)
+    kinds, cell = np.unique(
+        np.stack([contract, hours, np.isnan(before)]), axis=1, return_inverse=True
+    )
     settlements = Settlements(
         event_start=first,
         event_stop=np.concatenate([first[1:], [len(order)]]),
@@ -113,10 +110,8 @@ def lay_out_funding(
         gap_days,
         event_time,
         event_underlying,
-        pairs[0].astype(np.int64),
-        pairs[1],
-        history["clamp"].values[pairs[0].astype(np.int64)] * BASIS_POINTS,
-        _before(history)[order] * BASIS_POINTS,
+        cells_of(history, kinds[0].astype(np.int64), kinds[1], kinds[2]),
+        np.nan_to_num(before[order]) * BASIS_POINTS,
         covariates[order],
         order,
         underlyings.tolist(),
@@ -124,16 +119,29 @@ def lay_out_funding(
     )
 
 
+def cells_of(history: xr.Dataset, contract: Array, hours: Array, hidden: Array) -> Cells:
+    """Cells of some contracts, by the rules that hold now."""
+    own = history.isel(contract=contract)
+    middle = np.where(own["plain"].values, 0.0, own["interest"].values)
+    clamp = own["clamp"].values
+    return Cells(contract, hours, middle * BASIS_POINTS, clamp * BASIS_POINTS, hidden)
+
+
+def premium_told(history: xr.Dataset) -> Array:
+    """Premium that each rate tells, a fraction; missing in the dead zone, shape (obs,)."""
+    clamp = history["clamp"].values[history["contract_index"].values]
+    low, high = history["premium_lower"].values, history["premium_upper"].values
+    inner = np.where(np.isfinite(low), low, high)
+    middle = np.where(np.isfinite(low + high), 0.5 * (low + high), inner)
+    hidden = np.isfinite(low + high) & (high - low > clamp) & (clamp > 0)
+    return np.where(hidden, np.nan, middle)
+
+
 def measured_at(history: xr.Dataset) -> Array:
     """End of the interval that each rate was measured in, shape (obs,)."""
     contract = history["contract_index"].values
     late = history["lag_intervals"].values[contract] * history["interval"].values
     return history["scheduled"].values.astype("datetime64[ns]") - (late * _HOUR).astype(_HOUR.dtype)
-
-
-def eight_hour_rate(history: xr.Dataset) -> Array:
-    """Funding per 8 hours, shape (obs,)."""
-    return history["funding_rate"].values * (BASE_HOURS / history["interval"].values)
 
 
 def _sides(history: xr.Dataset) -> tuple[Array, Array]:
@@ -147,12 +155,12 @@ def _sides(history: xr.Dataset) -> tuple[Array, Array]:
 
 
 def _before(history: xr.Dataset) -> Array:
-    """Rate of each contract's last settlement; its interest rate at the first and after a gap."""
-    contract, rate = history["contract_index"].values, eight_hour_rate(history)
-    before = history["interest"].values[contract].astype(float)
+    """Premium at each contract's last settlement; missing at the first and after a gap."""
+    contract, told = history["contract_index"].values, premium_told(history)
+    before = np.full(len(contract), np.nan)
     hours = np.diff(history["scheduled"].values) / _HOUR
     follows = (np.diff(contract) == 0) & (hours <= 1.5 * history["interval"].values[1:])
-    before[1:][follows] = rate[:-1][follows]
+    before[1:][follows] = told[:-1][follows]
     return before
 
 

@@ -12,16 +12,21 @@ from scipy.signal import lfilter
 from bayesbasis.data.exchanges import load_exchange
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.model.funding_layout import BASIS_POINTS
-from bayesbasis.model.funding_parameters import chains, driven, own_names
+from bayesbasis.model.funding_parameters import (
+    Cells,
+    chains,
+    driven,
+    own_names,
+)
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
 
 Array = NDArray[Any]
 
 FUNDING_TRUTH: Mapping[str, Any] = {
-    "centre": 1.0,
-    "level": 4.0,
-    "skew": 0.3,
+    "floor": -0.7,
+    "level": 3.0,
+    "skew": 0.8,
     "width": 1.0,
     "slow_half_life": 90.0,
     "drift": 2.0,
@@ -102,29 +107,34 @@ def simulate_funding(
         due = grid[:, None] % hours[members] == 0
         gap_days = np.array([hours[members].min() / 24.0])
         clamp = np.array([rules[i].clamp for i in members]) * BASIS_POINTS
-        inputs = chains(spec, natural, np.array(members), hours[members], clamp, gap_days, np)
+        held = [rules[i] for i in members]
+        interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
+        plain = np.array([rule.rule == "plain" for rule in held])
+        middle = np.where(plain, 0.0, interest)
+        cells = Cells(np.array(members), hours[members], middle, clamp, 0.0 * middle)
+        inputs = chains(spec, natural, cells, gap_days, np)
         state = simulate_states(
             draw_rows(inputs["start"], rng),
             (inputs["slow"], inputs["inner"]),
             np.zeros(len(grid), dtype=int),
             rng,
         )
-        held = [rules[i] for i in members]
         covariates = paths[labels[members[0]][0]][grid.astype(int)]
         pulled = (1.0 - inputs["memory"][0]) * driven(natural, covariates)[0][:, None]
-        interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
         premium, funding = simulate_premia(
             state,
             due,
-            interest,
+            np.full(len(members), np.nan),
             inputs["location"],
             inputs["scale"],
+            inputs["guess"],
             inputs["memory"],
             Rules(
                 interest,
-                clamp + inputs["widening"],
+                clamp,
                 np.array([rule.cap for rule in held]) * BASIS_POINTS * BASE_HOURS / hours[members],
-                np.array([rule.rule == "plain" for rule in held]),
+                plain,
+                inputs["widening"],
             ),
             rng,
             pulled,

@@ -1,7 +1,7 @@
 """From standard normals to what the funding filter takes, stated once for graph and draws."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,11 +11,41 @@ from bayesbasis.process.ladder import climb, occupancy, rungs
 DAY_HOURS = 24.0
 
 
+class Cells(NamedTuple):
+    """What each row of the filter's parameters holds for, all of shape (cell,).
+
+    Parameters
+    ----------
+    contract, hours
+        Contract and settlement interval.
+    middle, clamp
+        Middle and half-width of the dead zone by the rule, bp per 8 hours: the premium that pays
+        the interest rate, which of a plain rule is nil.
+    hidden
+        One where the last premium was not told, or there was none; else nil.
+    """
+
+    contract: Any
+    hours: Any
+    middle: Any
+    clamp: Any
+    hidden: Any
+
+
+def edge(cells: Cells, xp: Any) -> Any:
+    """Edge of the dead zone on the side of no funding, from which floors are counted.
+
+    Who finances for less than the interest rate sells the perpetual until it no longer pays that:
+    down to where the rate just gives way, on every venue, whatever its rule.
+    """
+    return cells.middle - xp.sign(cells.middle) * cells.clamp
+
+
 def own_names(spec: FundingSpec) -> tuple[str, ...]:
-    """Parameters that every contract has of its own, around the market's; the centre first."""
+    """Parameters that every contract has of its own, around the market's; the floor first."""
     drift = ("drift",) if spec.drifts > 1 else ()
     swing = ("swing",) if spec.swings > 1 else ()
-    return ("centre", "level", *drift, *swing, "noise", "memory")
+    return ("floor", "level", *drift, *swing, "noise", "memory")
 
 
 def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
@@ -42,14 +72,14 @@ def funding_raw(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     have to follow it, along a curve no wider than what settlements leave open.
     """
     raw = {f"{name}_raw": dims for name, dims in market_names(spec).items()}
-    raw |= {"centre_between_raw": (), "between_raw": ("own",)}
+    raw |= {"floor_between_raw": (), "between_raw": ("own",)}
     raw |= {f"{name}_raw": () for name in own_names(spec)}
     return raw | {f"{name}_contract_raw": ("contract",) for name in own_names(spec)}
 
 
 def funding_dims(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     """Dims of every parameter that `funding_parameters` returns."""
-    named = dict(market_names(spec)) | {"centre_between": (), "between": ("own",)}
+    named = dict(market_names(spec)) | {"floor_between": (), "between": ("own",)}
     named |= {f"{name}_market": () for name in own_names(spec)}
     named |= {"drift_half_life": ()} if spec.drifts > 1 else {}
     named |= {"fast_half_life": ()} if spec.swings > 1 else {}
@@ -73,7 +103,7 @@ def funding_parameters(spec: FundingSpec, raw: Mapping[str, Any], xp: Any) -> di
     dict
         By the names of `funding_dims`.
     """
-    shared = (*market_names(spec), "centre_between", "between")
+    shared = (*market_names(spec), "floor_between", "between")
     natural = {name: _seen(spec, name, raw[f"{name}_raw"], xp) for name in shared}
     if spec.drifts > 1:
         natural["drift_half_life"] = natural["drift_stretch"] * natural["slow_half_life"]
@@ -98,7 +128,7 @@ def own_prior(
     """
     total = 0.0
     for place, name in enumerate(own_names(spec)):
-        spread = natural["between"][..., place - 1] if place else natural["centre_between"]
+        spread = natural["between"][..., place - 1] if place else natural["floor_between"]
         sd = (spread / getattr(spec.priors, name).scale)[..., None]
         own = raw[f"{name}_contract_raw"]
         away = (own - raw[f"{name}_raw"][..., None]) / sd
@@ -111,16 +141,15 @@ def state_values(
 ) -> tuple[Any, Any, Any, Any]:
     r"""Slow level, drift and fast premium of every state in their units, and its relative noise.
 
-    .. math:: \frac{e^{a x} - 1}{a}, \qquad e^{g x} r^{\text{wild}}
+    .. math:: e^{a x}, \qquad e^{g x} r^{\text{wild}}
 
-    with rung ``x``, skew ``a``, growth ``g`` and ratio ``r``: near the middle the level is ``x``
-    itself, far above it grows like an exponential. States run over rungs of the drift, slow rungs,
-    fast rungs, then regimes; shape (..., state).
+    with rung ``x``, skew ``a``, growth ``g`` and ratio ``r``. States run over rungs of the drift,
+    slow rungs, fast rungs, then regimes; shape (..., state).
     """
     axes = rungs(spec.drifts), rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes)
     drift, slow, fast, regime = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     skew = natural["skew"][..., None]
-    level = (xp.exp(skew * slow) - 1.0) / skew
+    level = xp.exp(skew * slow)
     relative = xp.exp(natural["growth"][..., None] * slow)
     if spec.regimes > 1:
         relative = relative * natural["volatility_ratio"][..., None] ** regime
@@ -130,13 +159,14 @@ def state_values(
 def chains(
     spec: FundingSpec,
     natural: Mapping[str, Any],
-    cell_contract: Any,
-    cell_hours: Any,
-    cell_clamp: Any,
+    cells: Cells,
     gap_days: Any,
     xp: Any,
 ) -> dict[str, Any]:
-    """What the filter takes, by the fields of `Chains`, for every draw; `shifts` has the rest.
+    r"""What the filter takes, by the fields of `Chains`, for every draw; `shifts` has the rest.
+
+    A premium that the dead zone hid is remembered as where its state rests, cut off at the zone's
+    edges: ``guess`` is what stays of it, and is in the location of cells that go by it.
 
     Parameters
     ----------
@@ -144,23 +174,26 @@ def chains(
         The model.
     natural : mapping
         From `funding_parameters`.
-    cell_contract, cell_hours : array, shape (cell,)
-        Contract and settlement interval of each row of the filter's parameters.
-    cell_clamp : array, shape (cell,)
-        Half-width of the dead zone by the rule, bp per 8 hours.
+    cells : Cells
+        What each row of the filter's parameters holds for.
     gap_days : array, shape (gap,)
         Times between events.
     xp : module
         `numpy` or `pytensor.tensor`.
     """
     level, drift, swing, relative = (x[..., None, :] for x in state_values(spec, natural, xp))
-    own = {name: natural[name][..., cell_contract][..., None] for name in own_names(spec)}
-    memory = xp.exp(-np.log(2.0) / DAY_HOURS * cell_hours / own["memory"][..., 0])
-    resting = own["centre"] + own["level"] * level
+    own = {name: natural[name][..., cells.contract][..., None] for name in own_names(spec)}
+    memory = xp.exp(-np.log(2.0) / DAY_HOURS * cells.hours / own["memory"][..., 0])
+    widening = (natural["width"][..., None] - 1.0) * cells.clamp
+    resting = edge(cells, xp)[:, None] + own["floor"] + own["level"] * level
     if spec.drifts > 1:
         resting = resting + own["drift"] * drift
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
+    half = (widening + cells.clamp)[..., None]
+    middle = cells.middle[:, None]
+    hidden = xp.minimum(xp.maximum(resting, middle - half), middle + half)
+    guess = memory[..., None] * hidden
     volatility, rest = _regime_moves(spec, natural, gap_days, xp)
     speed = 0.0 * natural["growth"]
     if spec.swings > 1:
@@ -172,10 +205,11 @@ def chains(
     within = np.outer(over, occupancy(spec.swings)).ravel()
     start = within[:, None] * rest[..., None, :]
     return {
-        "location": (1.0 - memory[..., None]) * resting,
+        "location": (1.0 - memory[..., None]) * resting + cells.hidden[:, None] * guess,
         "scale": own["noise"] * relative,
+        "guess": guess,
         "memory": memory,
-        "widening": (natural["width"][..., None] - 1.0) * cell_clamp,
+        "widening": widening,
         "slow": _slow_moves(spec, natural, gap_days, xp),
         "inner": inner.reshape((*inner.shape[:-4], places, places)),
         "start": start.reshape((*start.shape[:-2], spec.states)),
@@ -185,7 +219,7 @@ def chains(
 def shifts(natural: Mapping[str, Any], memory: Any, cell: Any, before: Any, covariates: Any) -> Any:
     r"""What is known of each premium beforehand, bp per 8 hours, shape (..., obs).
 
-    .. math:: \varphi f_- + (1 - \varphi)\, \beta^\top x
+    .. math:: \varphi P_- + (1 - \varphi)\, \beta^\top x
 
     Memory decays to the resting premium, which covariates move by ``β`` a standard deviation.
 
@@ -194,11 +228,11 @@ def shifts(natural: Mapping[str, Any], memory: Any, cell: Any, before: Any, cova
     natural : mapping
         From `funding_parameters`.
     memory : array, shape (..., cell)
-        Share of the last funding that stays, from `chains`.
+        Share of the last premium that stays, from `chains`.
     cell : array, shape (obs,)
         Which row of the filter's parameters holds.
     before : array, shape (obs,)
-        Last funding, bp per 8 hours.
+        Last premium, bp per 8 hours; nil where it is guessed.
     covariates : array, shape (obs, covariate)
         Standardised.
     """

@@ -5,7 +5,7 @@ the regime of volatility, ``k = (i, j)``. Given it, the premium of a contract is
 
 .. math:: P = \mu_k + d + s_k\,\varepsilon, \qquad \varepsilon \sim t_4,
 
-with ``d`` what is known beforehand: the share of the last funding that stays, and what covariates
+with ``d`` what is known beforehand: the share of the last premium that stays, and what covariates
 add. A rate outside the dead zone and the caps tells the
 premium and has a density; any other tells an interval and has its probability. Both are algebraic
 for four degrees of freedom: with ``y = x/\sqrt{x^2 + 4}`` the distribution function is

@@ -1,6 +1,6 @@
 """Simulation of premia and the funding they pay, for every draw at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,35 @@ class Rules:
 
     Parameters
     ----------
-    interest, clamp, cap : ndarray, shape (contract,), or (draw, contract)
+    interest, clamp, cap : ndarray, shape (contract,)
         The clamp of a plain rule is zero: its funding is premium plus interest.
     plain : ndarray of bool, shape (contract,)
+    widening : ndarray, shape (contract,) or (draw, contract)
+        How much wider than by the rule either half of the dead zone is to premia.
     """
 
     interest: Array
     clamp: Array
     cap: Array
     plain: Array
+    widening: Array
 
     def funding(self, premium: Array) -> Array:
         """Funding from premia, shape (..., contract); see `funding_from_premium`."""
         excess = premium - self.interest
-        soft = np.sign(excess) * np.maximum(np.abs(excess) - self.clamp, 0.0)
+        half = self.clamp + self.widening
+        soft = np.sign(excess) * np.maximum(np.abs(excess) - half, 0.0)
         return np.clip(np.where(self.plain, premium, soft) + self.interest, -self.cap, self.cap)
+
+    def told(self, funding: Array) -> Array:
+        """Premia that funding tells by the rule; missing where it is the interest rate."""
+        side = np.sign(funding - self.interest)
+        outside = np.where(side == 0.0, np.nan, funding + side * self.clamp)
+        return np.where(self.plain, funding - self.interest, outside)
+
+    def of(self, own: Array) -> "Rules":
+        """Keep some contracts' rules."""
+        return Rules(*(getattr(self, field.name)[..., own] for field in fields(self)))
 
 
 def as_quoted(premium: Array, interest: Array, clamp: Array, widening: Array) -> Array:
@@ -98,6 +112,7 @@ def simulate_premia(
     before: Array,
     location: Array,
     scale: Array,
+    guess: Array,
     memory: Array,
     rules: Rules,
     rng: Generator,
@@ -112,11 +127,11 @@ def simulate_premia(
     due : ndarray of bool, shape (step, contract)
         Which contracts measure a rate at each step.
     before : ndarray, shape (draw, contract) or (contract,)
-        Last funding, bp per 8 hours.
-    location, scale : ndarray, shape (draw, contract, state)
-        Bp per 8 hours.
+        Last premium, bp per 8 hours; missing where the rate did not tell it.
+    location, scale, guess : ndarray, shape (draw, contract, state)
+        Bp per 8 hours; the guess is what stays of a premium that was not told.
     memory : ndarray, shape (draw, contract)
-        Share of the last funding that stays.
+        Share of the last premium that stays.
     rules : Rules
         Of the contracts.
     rng : Generator
@@ -140,10 +155,13 @@ def simulate_premia(
             continue
         at = (row[:, None], own, states[step][:, None])
         shock = rng.standard_t(4.0, (draws, own.size))
-        value = location[at] + memory[:, own] * last[:, own] + scale[at] * shock
+        stays = memory[:, own] * last[:, own]
+        stays = np.where(np.isnan(stays), guess[at], stays)
+        value = location[at] + stays + scale[at] * shock
         if drive is not None:
             value = value + drive[step, own]
-        rule = Rules(rules.interest[own], rules.clamp[..., own], rules.cap[own], rules.plain[own])
+        rule = rules.of(own)
         premium[step][:, own] = value
-        last[:, own] = funding[step][:, own] = rule.funding(value)
+        funding[step][:, own] = paid = rule.funding(value)
+        last[:, own] = rule.told(paid)
     return premium, funding

@@ -15,7 +15,9 @@ from bayesbasis.model.funding_graph import build_funding
 from bayesbasis.model.funding_layout import lay_out_funding, measured_at
 from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
 from bayesbasis.model.funding_parameters import (
+    Cells,
     chains,
+    edge,
     funding_dims,
     funding_parameters,
     funding_raw,
@@ -29,8 +31,9 @@ from bayesbasis.model.priors import LogNormal
 from bayesbasis.model.records import CardError
 from bayesbasis.process.censored import Chains, track
 from bayesbasis.process.ladder import occupancy, rungs
+from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
 
-SMALL = FundingSpec(levels=3, swings=2)
+SMALL = FundingSpec(levels=3, swings=2, regimes=2)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,10 @@ def potential(model, name, raw):
     given = {model.rvs_to_values[model[variable]]: value for variable, value in raw.items()}
     (value,) = model.replace_rvs_by_values([wanted])
     return value.eval(given, mode="FAST_COMPILE", on_unused_input="ignore")
+
+
+def one_cell(*, hidden, middle=1.0, clamp=5.0):
+    return Cells(*(np.array([x]) for x in (0, 8.0, middle, clamp, hidden)))
 
 
 def raw_of(spec, history, seed=0):
@@ -81,26 +88,55 @@ def test_venues_of_one_underlying_share_events_where_they_share_chains(history):
     np.testing.assert_allclose(own.gap_days, [1 / 24, 1 / 3])
 
 
-def test_the_last_funding_is_the_interest_rate_at_the_start_and_after_a_gap(history):
+def test_the_last_premium_is_hidden_in_the_dead_zone_at_the_start_and_after_a_gap(history):
     one = history.isel(obs=np.flatnonzero(history["contract_index"].values == 0))
-    rates = one["funding_rate"].values * 1e4
+    low, high = (one[f"premium_{side}"].values * 1e4 for side in ("lower", "upper"))
+    told = low == high
+    assert 0 < told.sum() < len(told)
     layout = lay_out_funding(SMALL, one)
-    np.testing.assert_allclose(layout.before, [1.0, *rates[:-1]])
-    holey = one.isel(obs=np.delete(np.arange(one.sizes["obs"]), [5, 6]))
-    before = lay_out_funding(SMALL, holey).before
-    assert before[5] == 1.0
-    assert before[6] == pytest.approx(rates[7])
+    np.testing.assert_allclose(layout.before[1:], np.where(told, low, 0.0)[:-1])
+    hidden = layout.cells.hidden[layout.settlements.cell]
+    np.testing.assert_array_equal(hidden, [1.0, *~told[:-1]])
+    first = np.flatnonzero(told)[3] + 1
+    holey = one.isel(obs=np.delete(np.arange(one.sizes["obs"]), [first, first + 1]))
+    layout = lay_out_funding(SMALL, holey)
+    assert layout.before[first] == 0.0
+    assert layout.cells.hidden[layout.settlements.cell][first] == 1.0
+
+
+def test_a_premium_that_is_hidden_rests_in_the_dead_zone():
+    spec = FundingSpec(levels=3, swings=1, regimes=1)
+    own = {"floor": -1.0, "level": 4.0, "noise": 1.0, "memory": 0.2}
+    natural = {name: np.array([value]) for name, value in own.items()}
+    given = {"skew": 1.0, "growth": 0.2, "slow_half_life": 10.0, "width": 1.0}
+    natural |= {name: np.array(value) for name, value in given.items()}
+    gap = np.array([1.0])
+    told, hidden = (chains(spec, natural, one_cell(hidden=x), gap, np) for x in (0.0, 1.0))
+    resting = -4.0 - 1.0 + 4.0 * np.exp(rungs(3))
+    assert (np.abs(resting - 1.0) > 5.0).tolist() == [True, False, True]
+    stays = told["memory"][0]
+    np.testing.assert_allclose(told["location"][0], (1.0 - stays) * resting)
+    guessed = np.clip(resting, -4.0, 6.0)
+    np.testing.assert_allclose(hidden["location"][0], (1.0 - stays) * resting + stays * guessed)
+
+
+@pytest.mark.parametrize(
+    ("middle", "clamp", "wanted"),
+    [(1.0, 5.0, -4.0), (-1.0, 5.0, 4.0), (0.0, 2.5, 0.0), (0.0, 0.0, 0.0)],
+)
+def test_floors_are_counted_from_the_edge_towards_no_funding(middle, clamp, wanted):
+    assert edge(one_cell(hidden=0.0, middle=middle, clamp=clamp), np) == [wanted]
 
 
 def test_states_run_over_rungs_and_regimes():
-    spec = FundingSpec(levels=3, swings=2)
+    spec = FundingSpec(levels=3, swings=2, regimes=2)
     given = {"skew": 0.5, "growth": 0.2, "volatility_ratio": 3.0}
     natural = {name: np.array(value) for name, value in given.items()}
     level, drift, swing, relative = state_values(spec, natural, np)
     x, z = rungs(3), rungs(2)
     assert (drift == 0.0).all()
-    assert level[4] == 0.0
-    assert level[-1] == pytest.approx((np.exp(0.5 * x[2]) - 1) / 0.5)
+    assert level[4] == 1.0
+    assert level[-1] == pytest.approx(np.exp(0.5 * x[2]))
     assert relative[-1] == pytest.approx(3.0 * np.exp(0.2 * x[2]))
     assert swing[-1] == pytest.approx(relative[-1] * z[1])
 
@@ -111,15 +147,15 @@ def test_a_drift_is_a_ladder_of_its_own_above_the_slow_one():
     level, drift, _, _ = state_values(spec, {n: np.array(v) for n, v in given.items()}, np)
     np.testing.assert_allclose(drift, np.repeat(rungs(3), 2))
     np.testing.assert_allclose(level, np.tile(level[:2], 3))
-    own = {"centre": 1.0, "level": 4.0, "drift": 3.0, "noise": 1.0, "memory": 0.2}
+    own = {"floor": 1.0, "level": 4.0, "drift": 3.0, "noise": 1.0, "memory": 0.2}
     natural = {name: np.array([value]) for name, value in own.items()}
     natural |= {name: np.array(value) for name, value in given.items()}
     natural |= {"slow_half_life": np.array(10.0), "drift_half_life": np.array(80.0)}
     natural |= {"width": np.array(1.0)}
     gap = np.array([4.0])
-    found = chains(spec, natural, np.array([0]), np.array([8.0]), np.array([5.0]), gap, np)
+    found = chains(spec, natural, one_cell(hidden=0.0), gap, np)
     resting = found["location"][0] / (1.0 - found["memory"][0])
-    np.testing.assert_allclose(resting, 1.0 + 4.0 * level + 3.0 * drift)
+    np.testing.assert_allclose(resting, -4.0 + 1.0 + 4.0 * level + 3.0 * drift)
     # The mean of either ladder decays by its own half-life, whatever the other does.
     np.testing.assert_allclose(found["slow"][0] @ drift, 2.0 ** (-4.0 / 80.0) * drift)
     slow = np.tile(rungs(2), 3)
@@ -130,14 +166,13 @@ def test_a_drift_is_a_ladder_of_its_own_above_the_slow_one():
 def test_matrices_hold_odds(history):
     layout = lay_out_funding(SMALL, history)
     natural = funding_parameters(SMALL, raw_of(SMALL, history), np)
-    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
-    inputs = chains(SMALL, natural, *where, np)
+    inputs = chains(SMALL, natural, layout.cells, layout.gap_days, np)
     np.testing.assert_allclose(inputs["inner"].sum(-1), 1.0)
-    start = inputs["start"].reshape(3, 4)
+    start, cells = inputs["start"].reshape(3, 4), layout.cells
     np.testing.assert_allclose(start.sum(1), occupancy(3))
     np.testing.assert_allclose(start.sum(0) @ inputs["inner"][0], start.sum(0), atol=1e-14)
     np.testing.assert_allclose(
-        inputs["memory"], 2.0 ** (-layout.cell_hours / 24 / natural["memory"])
+        inputs["memory"], 2.0 ** (-cells.hours / 24 / natural["memory"][cells.contract])
     )
 
 
@@ -158,8 +193,7 @@ def test_the_graph_is_the_filter_and_standard_normals(spec, history):
     natural = funding_parameters(spec, raw, np)
     assert set(natural) == set(funding_dims(spec))
     layout = lay_out_funding(spec, history)
-    where = layout.cell_contract, layout.cell_hours, layout.cell_clamp, layout.gap_days
-    inputs = chains(spec, natural, *where, np)
+    inputs = chains(spec, natural, layout.cells, layout.gap_days, np)
     known = layout.settlements.cell, layout.before, layout.covariates
     inputs["shift"] = shifts(natural, inputs["memory"], *known)
     one = Chains(*(np.ascontiguousarray(inputs[name], dtype=float) for name in Chains._fields))
@@ -176,7 +210,7 @@ def test_contracts_are_normal_around_the_market(spec, history):
     standard = sum(norm.logpdf(raw[f"{name}_contract_raw"]).sum() for name in own_names(spec))
     wanted = 0.0
     for place, name in enumerate(own_names(spec)):
-        spread = natural["between"][place - 1] if place else natural["centre_between"]
+        spread = natural["between"][place - 1] if place else natural["floor_between"]
         prior = getattr(spec.priors, name)
         market, own = (prior.free(natural[x], np) for x in (f"{name}_market", name))
         # Of the parameter where it is free; what is sampled is that in deviations of its prior.
@@ -185,6 +219,37 @@ def test_contracts_are_normal_around_the_market(spec, history):
     model = build_funding(spec, history)
     found = potential(model, "own_prior", raw)
     assert found + standard == pytest.approx(wanted)
+
+
+def test_by_the_priors_about_half_of_all_settlements_pay_the_interest_rate():
+    spec, contracts, again = FundingSpec(), 300, 50
+    rng = np.random.default_rng(1)
+    sizes = {"contract": 1, "own": len(own_names(spec)) - 1}
+    raw = {
+        name: rng.standard_normal([contracts, *(sizes[dim] for dim in dims)])
+        for name, dims in funding_raw(spec).items()
+    }
+    natural = funding_parameters(spec, raw, np)
+    for place, name in enumerate(own_names(spec)):
+        spread = natural["between"][:, place - 1] if place else natural["floor_between"]
+        sd = (spread / getattr(spec.priors, name).scale)[:, None]
+        raw[f"{name}_contract_raw"] = raw[f"{name}_raw"][:, None] + sd * raw[f"{name}_contract_raw"]
+    natural = funding_parameters(spec, raw, np)
+    natural = {name: value.repeat(again, axis=0) for name, value in natural.items()}
+    inputs = chains(spec, natural, one_cell(hidden=0.0), np.array([1 / 3]), np)
+    steps = np.zeros(20, dtype=int)
+    moves = inputs["slow"], inputs["inner"]
+    states = simulate_states(draw_rows(inputs["start"], rng), moves, steps, rng)
+    off, one = np.array([False]), np.ones(1)
+    rules = Rules(one, 5.0 * one, 30.0 * one, off, inputs["widening"])
+    own = (inputs[name] for name in ("location", "scale", "guess", "memory"))
+    due, before = np.ones((20, 1), dtype=bool), np.array([np.nan])
+    _, funding = simulate_premia(states, due, before, *own, rules, rng)
+    dead = (funding[10:, :, 0] == 1.0).reshape(10, contracts, again).mean((0, 2))
+    assert dead.mean() == pytest.approx(0.5, abs=0.05)
+    low, high = np.quantile(dead, [0.05, 0.95])
+    assert 0.15 < low < 0.3
+    assert 0.7 < high < 0.85
 
 
 def test_covariates_move_what_premia_return_to():

@@ -14,7 +14,7 @@ def test_simulated_funding_obeys_the_rule_of_the_venue(venue):
     rule = load_exchange(venue).funding_rule("BTC", date(2024, 1, 1))
     hours = rule.interval_hours
     one = [np.array([x]) for x in (rule.interest, rule.clamp, rule.cap * 8 / hours)]
-    rules = Rules(*(1e4 * x for x in one), np.array([rule.rule == "plain"]))
+    rules = Rules(*(1e4 * x for x in one), np.array([rule.rule == "plain"]), np.zeros(1))
     premium = np.linspace(-0.01, 0.01, 401)[:, None]
     paid = rules.funding(1e4 * premium) * hours / 8e4
     np.testing.assert_allclose(paid, funding_from_premium(premium, rule), atol=1e-18)
@@ -41,7 +41,7 @@ def test_chains_move_as_their_matrices_say():
     np.testing.assert_allclose(up, 0.5 + 0.5 * np.exp(-2 * np.array([0, 0.3, 1.3])), atol=0.01)
 
 
-def test_the_last_funding_is_remembered_and_contracts_settle_when_due():
+def test_the_last_premium_is_remembered_and_contracts_settle_when_due():
     draws = 50_000
     due = np.array([[True, True], [False, True]])
     premium, funding = simulate_premia(
@@ -50,15 +50,18 @@ def test_the_last_funding_is_remembered_and_contracts_settle_when_due():
         np.array([10.0, -10.0]),
         np.zeros((draws, 2, 1)),
         np.ones((draws, 2, 1)),
+        np.full((draws, 2, 1), 0.25),
         np.full((draws, 2), 0.5),
-        Rules(np.ones(2), np.full(2, 5.0), np.full(2, 37.5), np.array([False, False])),
+        Rules(np.ones(2), np.full(2, 5.0), np.full(2, 37.5), np.array([False, False]), np.zeros(2)),
         np.random.default_rng(3),
     )
     np.testing.assert_allclose(premium[0].mean(0), [5.0, -5.0], atol=0.03)
     assert np.isnan(premium[1, :, 0]).all()
-    expected = 0.5 * funding[0, :, 1].mean()
+    dead = np.abs(premium[0] - 1.0) <= 5.0
+    assert (funding[0][dead] == 1.0).all()
+    # Where the rate does not tell the premium, the guess comes in its place.
+    expected = np.where(dead, 0.25, 0.5 * premium[0])[:, 1].mean()
     assert premium[1, :, 1].mean() == pytest.approx(expected, abs=0.03)
-    assert (funding[0][np.abs(premium[0] - 1.0) <= 5.0] == 1.0).all()
 
 
 def test_occupancy_is_kept():
