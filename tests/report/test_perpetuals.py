@@ -155,7 +155,9 @@ def test_a_desk_takes_funding_from_a_fit_of_it(funded):
     received = trades["attribution"].sel(component="funding") / trades["notional"]
     draws = leg.sum("step").values.ravel()
     spread = draws[np.arange(received.size) * draws.size // received.size]
-    assert received.mean() == pytest.approx(spread.mean(), rel=0.2)
+    # Draw by draw, for sums of both signs have a mean of about nil; rates are paid on the mark.
+    assert np.corrcoef(received.values.ravel(), spread)[0, 1] > 0.95
+    assert np.abs(received.values.ravel() - spread).mean() < 0.2 * np.abs(spread).mean()
     assert np.abs(received).max() > 0
 
 
