@@ -15,6 +15,7 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 from nutpie.compiled_pyfunc import from_pyfunc
+from threadpoolctl import threadpool_limits
 
 import bayesbasis
 from bayesbasis.data.counts import at_least_one
@@ -122,13 +123,15 @@ def sample(
     if backend in _JAX_BACKENDS:
         _check_jax(spec, backend)
         _teach_jax(_JAX_BACKENDS[backend])
-    evidence = gather_evidence(spec, panel)
-    if backend == "nutpie":
-        warm = None if start is None else _recall(start, spec, panel)
-        target = log_posterior(spec, panel, evidence)
-        flat, stats = sample_nutpie(target, run, options, warm)
-    else:
-        flat, stats = _sample_pymc(spec, panel, evidence, backend, run, options)
+    # On several threads BLAS rounds otherwise, and a worker that has one gave other draws.
+    with threadpool_limits(limits=1, user_api="blas"):
+        evidence = gather_evidence(spec, panel)
+        if backend == "nutpie":
+            warm = None if start is None else _recall(start, spec, panel)
+            target = log_posterior(spec, panel, evidence)
+            flat, stats = sample_nutpie(target, run, options, warm)
+        else:
+            flat, stats = _sample_pymc(spec, panel, evidence, backend, run, options)
     return assemble(spec, panel, flat, stats, seed=seed, started=started, evidence=evidence)
 
 
