@@ -26,6 +26,9 @@ from bayesbasis.cli.common import (
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesbasis.evaluate.baselines import Baseline
+    from bayesbasis.model.spec import Spec
+
 
 class ManyModels(TyperCommand):
     """A command whose ``--models`` takes every word that follows it."""
@@ -111,10 +114,11 @@ def backtest(
     from bayesbasis.report.files import write_scores
 
     require_place(out, (".nc", ".parquet", ".csv"))
-    scores = _backtest(
-        prices, models, baselines, origins, horizon, store, refit, draws, repeats, processes, seed,
-        timezone,
+    scores = bb.backtest(
+        _named(models, baselines), _panel(prices, timezone), _dates(origins), horizon, refit=refit,
+        draws=draws, repeats=repeats, seed=seed, store=store, processes=processes,
     )  # fmt: skip
+    _tell_failures(scores)
     with step(f"write {out}"):
         write_scores(scores, out)
 
@@ -146,10 +150,11 @@ def compare(
     from bayesbasis.report.versus import write_comparison
 
     require_place(out, (".html", ".csv", ".nc"))
-    scores = _backtest(
-        prices, models, baselines, origins, horizon, store, refit, draws, repeats, processes, seed,
-        timezone,
+    scores = bb.backtest(
+        _named(models, baselines), _panel(prices, timezone), _dates(origins), horizon, refit=refit,
+        draws=draws, repeats=repeats, seed=seed, store=store, processes=processes,
     )  # fmt: skip
+    _tell_failures(scores)
     with step("compare"):
         found = bb.compare(scores)
     with step(f"write {out}"):
@@ -167,41 +172,26 @@ def compare(
     results.print(str(found), highlight=False, soft_wrap=True, markup=False)
 
 
-def _backtest(
-    prices: Path,
-    models: list[str],
-    baselines: bool,
-    origins: str,
-    horizon: str,
-    store: Path | None,
-    refit: int,
-    draws: int,
-    repeats: int,
-    processes: int,
-    seed: int,
-    timezone: str | None,
-) -> xr.Dataset:
+def _named(models: list[str], baselines: bool) -> dict[str, Spec | Baseline]:
+    """Models to compare, by name; one that there is not is refused before prices are read."""
     from bayesbasis.evaluate.backtesting import name_models
     from bayesbasis.evaluate.baselines import BASELINES
 
-    chosen = name_models([*models, *(name for name in BASELINES if baselines)])
+    return name_models([*models, *(name for name in BASELINES if baselines)])
+
+
+def _panel(prices: Path, timezone: str | None) -> xr.Dataset:
     with step(f"read {prices}"):
-        panel, _ = bb.make_panel(bb.read_prices(prices, timezone=timezone))
-    dates = origins.split(",") if any(c.isdigit() for c in origins) and "-" in origins else origins
-    scores = bb.backtest(
-        chosen,
-        panel,
-        dates,
-        horizon,
-        refit=refit,
-        draws=draws,
-        repeats=repeats,
-        seed=seed,
-        store=store,
-        processes=processes,
-    )
+        return bb.make_panel(bb.read_prices(prices, timezone=timezone))[0]
+
+
+def _dates(origins: str) -> str | list[str]:
+    """Tell dates from a frequency: they have digits and dashes."""
+    return origins.split(",") if any(c.isdigit() for c in origins) and "-" in origins else origins
+
+
+def _tell_failures(scores: xr.Dataset) -> None:
     for model, window in zip(*(scores["failure"].values != "").nonzero(), strict=True):
         where = scores.isel(model=model, window=window)
         line = f"{where['model'].item()} failed at {where['window'].values:.10}"
         progress.print(f"[yellow]![/] {escape(line)}: {escape(where['failure'].item())}")
-    return scores

@@ -28,10 +28,7 @@ from bayesbasis.model.funding_spec import FundingSpec
 Array = NDArray[Any]
 
 _UNITS = {
-    "floor": (
-        "bp",
-        "least resting premium, from the dead zone's near edge, per 8 hours",
-    ),
+    "floor": ("bp", "least resting premium, from the dead zone's near edge, per 8 hours"),
     "level": ("bp", "premium above the floor at the middle of the slow level, per 8 hours"),
     "skew": ("1", "slow level by its standard deviation, in logs"),
     "width": ("1", "width of the dead zone as premia see it, over that of the rule"),

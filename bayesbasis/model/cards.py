@@ -103,8 +103,7 @@ def load_card(name_or_path: str | PathLike[str] | Spec) -> Spec:
     >>> load_card("ou").law
     OrnsteinUhlenbeck()
     """
-    spec: Spec = _SHELF.load(name_or_path)
-    return spec
+    return _SHELF.load(name_or_path)
 
 
 def card_text(name_or_path: str | PathLike[str]) -> str:
@@ -189,8 +188,7 @@ def read_card(text: str) -> Spec:
     bayesbasis.model.records.CardError: card 'unnamed', table [regimes]: unknown key 'cuont'; did \
 you mean 'count'? It takes 'count', 'shared_by', 'volatility' or 'speed'
     """
-    spec: Spec = read_record(Spec, text, "unnamed")
-    return spec
+    return read_record(Spec, text, "unnamed")
 
 
 def write_card(spec: Spec) -> str:

@@ -46,8 +46,7 @@ def load_funding_card(name_or_path: str | PathLike[str] | FundingSpec) -> Fundin
     >>> load_funding_card("funding").shared_by
     'contract'
     """
-    spec: FundingSpec = _SHELF.load(name_or_path)
-    return spec
+    return _SHELF.load(name_or_path)
 
 
 def funding_card_text(name_or_path: str | PathLike[str]) -> str:
@@ -95,5 +94,4 @@ def read_funding_card(text: str) -> FundingSpec:
     >>> read_funding_card("levels = 5").levels
     5
     """
-    spec: FundingSpec = read_record(FundingSpec, text, "funding")
-    return spec
+    return read_record(FundingSpec, text, "funding")

@@ -5,8 +5,7 @@ after sampling, the same functions turn raw draws into parameters with NumPy, al
 Arrays may carry any leading sample dims.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,34 +66,12 @@ def members_of(spec: Spec, levels: Levels) -> tuple[str, ...]:
     """Names of the raw variables that place members in a population: see `raw_population`.
 
     They are not standard normals, but sampled in the light of what quotes say of each member.
-    """
-    return tuple(_populations(spec, levels))
-
-
-def _populations(spec: Spec, levels: Levels) -> dict[str, Callable[..., tuple[Any, Any]]]:
-    """How each variable of `members_of` finds its population: as `raw_population` takes the rest.
-
     Underlyings come first, then what has an offset from them, then contracts with their carry.
     """
-
-    def of_underlyings(name: str, raw: Any, members: Any, xp: Any, evidence: Any) -> Any:
-        return population_of(spec, levels, name, raw, xp)
-
-    def of_offsets(level: str, name: str, raw: Any, members: Any, xp: Any, evidence: Any) -> Any:
-        free = own_values(spec, levels, name, raw, members, xp, evidence)
-        return offset_population(spec, level, name, raw, free, evidence, xp)
-
-    def of_contracts(raw: Any, members: Any, xp: Any, evidence: Any) -> Any:
-        return population(spec, levels, raw, members, xp)[1:]
-
-    found: dict[str, Callable[..., tuple[Any, Any]]] = {
-        f"{name}_offset_raw": partial(of_underlyings, name)
-        for name in parameter_names(spec)
-        if is_pooled(spec, levels, name)
-    }
-    for level, name, own, _ in offsets_of(spec, levels):
-        found[f"{own}_raw"] = partial(of_offsets, level, name)
-    return found | ({"contract_raw": of_contracts} if spec.pooling.contracts != "shared" else {})
+    underlyings = [f"{x}_offset_raw" for x in parameter_names(spec) if is_pooled(spec, levels, x)]
+    others = [f"{own}_raw" for _, _, own, _ in offsets_of(spec, levels)]
+    contracts = ["contract_raw"] if spec.pooling.contracts != "shared" else []
+    return (*underlyings, *others, *contracts)
 
 
 def no_evidence(
@@ -150,7 +127,13 @@ def raw_population(
     centre, spread : array
         On the scale where the parameter is free; they broadcast with the variable.
     """
-    return _populations(spec, levels)[name](raw, members, xp, evidence)
+    if name == "contract_raw":
+        return population(spec, levels, raw, members, xp)[1:]
+    for level, parameter, own, _ in offsets_of(spec, levels):
+        if name == f"{own}_raw":
+            free = own_values(spec, levels, parameter, raw, members, xp, evidence)
+            return offset_population(spec, level, parameter, raw, free, evidence, xp)
+    return population_of(spec, levels, name.removesuffix("_offset_raw"), raw, xp)
 
 
 def parameters(

@@ -12,7 +12,7 @@ from bayesbasis.model.records import CardError, Place, build_record, instead, on
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Shelf[T]:
     """Cards of one kind of model.
 
     Parameters
@@ -25,7 +25,7 @@ class Shelf:
         Where the package keeps them, below its folder of cards.
     """
 
-    model: type
+    model: type[T]
     kind: str = ""
     folder: str = ""
 
@@ -34,7 +34,7 @@ class Shelf:
         names = [file.name for file in self._shipped().iterdir()]
         return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
-    def load(self, name_or_path: Any) -> Any:
+    def load(self, name_or_path: Any) -> T:
         """Read a card by name or path; a model is returned as it is.
 
         Raises
@@ -99,7 +99,7 @@ class Shelf:
         return f"no card at {str(file)!r}{hint}; by name there is {one_of(self.names())}"
 
 
-def read_record(cls: Any, content: str | bytes, stem: str, label: str | None = None) -> Any:
+def read_record[T](cls: type[T], content: str | bytes, stem: str, label: str | None = None) -> T:
     """Read a frozen record of scalars, priors and records from TOML text.
 
     Parameters
