@@ -19,6 +19,7 @@ from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.modes import Gaussian, gaussian_at, modes, starting_places
 from bayesbasis.inference.posterior import LogPosterior
 from bayesbasis.inference.sampling import sample_nutpie, versions
+from bayesbasis.inference.threads import one_thread
 from bayesbasis.model.funding_cards import write_funding_card
 from bayesbasis.model.funding_graph import build_funding, funding_arrays, funding_coords
 from bayesbasis.model.funding_layout import lay_out_funding
@@ -49,6 +50,7 @@ _UNITS = {
 _UNSAMPLED = "not sampled: the Gaussian at the posterior mode stands in for the posterior"
 
 
+@one_thread()
 def sample_funding(
     spec: FundingSpec,
     history: xr.Dataset,

@@ -15,7 +15,6 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 from nutpie.compiled_pyfunc import from_pyfunc
-from threadpoolctl import threadpool_limits
 
 import bayesbasis
 from bayesbasis.data.counts import at_least_one
@@ -25,6 +24,7 @@ from bayesbasis.inference.diagnostics import diagnose
 from bayesbasis.inference.modes import Gaussian, beginnings
 from bayesbasis.inference.posterior import LogPosterior, log_posterior
 from bayesbasis.inference.states import pointwise
+from bayesbasis.inference.threads import one_thread
 from bayesbasis.inference.warm import Start, labels, recall, remember
 from bayesbasis.model.cards import write_card
 from bayesbasis.model.graph import build
@@ -84,6 +84,7 @@ _KEPT_STATS = {
 }
 
 
+@one_thread()
 def sample(
     spec: Spec,
     panel: xr.Dataset,
@@ -123,15 +124,13 @@ def sample(
     if backend in _JAX_BACKENDS:
         _check_jax(spec, backend)
         _teach_jax(_JAX_BACKENDS[backend])
-    # On several threads BLAS rounds otherwise, and a worker that has one gave other draws.
-    with threadpool_limits(limits=1, user_api="blas"):
-        evidence = gather_evidence(spec, panel)
-        if backend == "nutpie":
-            warm = None if start is None else _recall(start, spec, panel)
-            target = log_posterior(spec, panel, evidence)
-            flat, stats = sample_nutpie(target, run, options, warm)
-        else:
-            flat, stats = _sample_pymc(spec, panel, evidence, backend, run, options)
+    evidence = gather_evidence(spec, panel)
+    if backend == "nutpie":
+        warm = None if start is None else _recall(start, spec, panel)
+        target = log_posterior(spec, panel, evidence)
+        flat, stats = sample_nutpie(target, run, options, warm)
+    else:
+        flat, stats = _sample_pymc(spec, panel, evidence, backend, run, options)
     return assemble(spec, panel, flat, stats, seed=seed, started=started, evidence=evidence)
 
 
