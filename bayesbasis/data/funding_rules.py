@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesbasis.process.premia import premium_behind
+
 Array = NDArray[Any]
 
 BASE_HOURS = 8.0
@@ -172,14 +174,10 @@ def premium_from_funding(
     rate = np.asarray(rate, dtype=float)
     hours = rule.interval_hours if interval_hours is None else interval_hours
     full = rate * (BASE_HOURS / hours)
-    if rule.rule == "plain":
-        lower = upper = full - rule.interest
-    else:
-        excess = full - rule.interest
-        outside = full + np.sign(excess) * rule.clamp
-        dead = np.abs(excess) <= rounding * BASE_HOURS / hours
-        lower = np.where(dead, rule.dead_zone[0], outside)
-        upper = np.where(dead, rule.dead_zone[1], outside)
+    outside = premium_behind(full, rule.interest, rule.clamp, rule.rule == "plain")
+    near = np.abs(full - rule.interest) <= rounding * BASE_HOURS / hours
+    dead = near & (rule.rule == "clamp")
+    lower, upper = (np.where(dead, edge, outside) for edge in rule.dead_zone)
     lower = np.where(rate <= -rule.cap + rounding, -inf, lower)
     upper = np.where(rate >= rule.cap - rounding, inf, upper)
     return lower, upper

@@ -38,13 +38,26 @@ class Rules:
 
     def told(self, funding: Array) -> Array:
         """Premia that funding tells by the rule; missing where it is the interest rate."""
-        side = np.sign(funding - self.interest)
-        outside = np.where(side == 0.0, np.nan, funding + side * self.clamp)
-        return np.where(self.plain, funding - self.interest, outside)
+        dead = ~self.plain & (funding == self.interest)
+        told = premium_behind(funding, self.interest, self.clamp, self.plain)
+        return np.where(dead, np.nan, told)
 
     def of(self, own: Array) -> "Rules":
         """Keep some contracts' rules."""
         return Rules(*(getattr(self, field.name)[..., own] for field in fields(self)))
+
+
+def premium_behind(funding: Any, interest: Any, clamp: Any, plain: Any) -> Array:
+    r"""Premium that a rate was paid for, outside the dead zone and below the cap.
+
+    .. math:: P = F + \mathrm{sign}(F - I)\, w, \qquad \text{of a plain rule}\ P = F - I
+
+    Parameters
+    ----------
+    funding, interest, clamp, plain : array_like
+        For the same number of hours; they broadcast.
+    """
+    return np.where(plain, funding - interest, funding + np.sign(funding - interest) * clamp)
 
 
 def as_quoted(premium: Array, interest: Array, clamp: Array, widening: Array) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayesbasis.data.exchanges import load_exchange
-from bayesbasis.data.funding_rules import funding_from_premium
+from bayesbasis.data.funding_rules import funding_from_premium, premium_from_funding
 from bayesbasis.process.ladder import climb, occupancy, rungs
 from bayesbasis.process.premia import Rules, draw_rows, simulate_premia, simulate_states
 
@@ -18,6 +18,13 @@ def test_simulated_funding_obeys_the_rule_of_the_venue(venue):
     premium = np.linspace(-0.01, 0.01, 401)[:, None]
     paid = rules.funding(1e4 * premium) * hours / 8e4
     np.testing.assert_allclose(paid, funding_from_premium(premium, rule), atol=1e-18)
+    # What a rate tells in a simulation is what it tells of a history, off the zone's very edges.
+    off = premium + 1e-6
+    told = rules.told(rules.funding(1e4 * off))
+    low, high = premium_from_funding(funding_from_premium(off, rule), rule)
+    hidden = (low != high) & np.isfinite(low + high)
+    known = np.where(hidden, np.nan, np.where(np.isfinite(low), low, high))
+    np.testing.assert_allclose(told, 1e4 * known, rtol=1e-9)
 
 
 def test_rows_are_drawn_with_their_odds():
