@@ -7,6 +7,8 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from bayesbasis.report.style import per_cent
+
 
 def audit_view(audit: pd.DataFrame) -> Table:
     """Show an audit, checks that touched nothing in grey.
@@ -59,7 +61,7 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
         title=f"Live contracts on {origin[:16].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; days and half-life in days\n"
-            f"band: {prob:.0%} of forecasts, 7 days before expiry, or ahead if none\n"
+            f"band: {per_cent(prob)} of forecasts, 7 days before expiry, or ahead if none\n"
             "regime 1: calmest"
         ),
     )
@@ -97,7 +99,7 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
         title=f"Quotes up to {origin[:19].replace('T', ' ')} UTC",
         caption=(
             "basis, fair basis and band in bp; score: deviation in its usual spreads\n"
-            f"next: {prob:.0%} band of the next quote; regime 1: calmest"
+            f"next: {per_cent(prob)} band of the next quote; regime 1: calmest"
         ),
     )
     for row in table.to_dict("records"):

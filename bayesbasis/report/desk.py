@@ -17,6 +17,7 @@ from bayesbasis.forecast.live import regime_now
 from bayesbasis.forecast.paths import forecast
 from bayesbasis.forecast.stress import shock
 from bayesbasis.forecast.valuation import mispricing
+from bayesbasis.report.style import per_cent
 from bayesbasis.trade.costs import BASIS_POINT
 from bayesbasis.trade.margins import margin
 from bayesbasis.trade.orders import Orders, put_on, suit, traded
@@ -86,7 +87,7 @@ def desk(
             moved, orders, funding=paid
         )
     dear = replace(orders.costs, financing=financing + orders.widening)
-    stressed[f"financing + {100 * orders.widening:g} %"] = put(paths, costs=dear)
+    stressed[f"financing + {per_cent(orders.widening)}"] = put(paths, costs=dear)
     return {
         "bands": bands(paths, prob=(0.5, 0.9)),
         "trades": trades,

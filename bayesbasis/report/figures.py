@@ -31,6 +31,7 @@ from bayesbasis.report.style import (
     name_axes,
     new_figure,
     panel_title,
+    per_cent,
     small_multiples,
     tints,
 )
@@ -175,7 +176,7 @@ def draw_bands(ax: Axes, one: xr.Dataset, x: Horizontal) -> None:
     for level, tint in zip(levels, tints(levels.size), strict=True):
         interval = basis["interval"].sel(prob=level)
         lower, upper = (interval.sel(bound=bound).values for bound in ("lower", "upper"))
-        name = f"{100 * level:g} % {kind}"
+        name = f"{per_cent(level)} {kind}"
         ax.fill_between(along, lower, upper, color=tint, linewidth=0, label=name)
     dashes = (0, (4, 2))
     ax.plot(along, basis["median"].values, color=BLUE, linewidth=1.4, label="median")
@@ -269,7 +270,7 @@ def _draw_half_life(ax: Axes, days: np.ndarray, draws: np.ndarray, prob: Sequenc
     *edges, median = np.minimum(found, 2 * top)
     for number, (level, tint) in enumerate(zip(levels, tints(len(levels)), strict=True)):
         lower, upper = edges[2 * number : 2 * number + 2]
-        name = f"{100 * level:g} % posterior"
+        name = f"{per_cent(level)} posterior"
         ax.fill_between(days, lower, upper, color=tint, linewidth=0, label=name)
     ax.plot(days, median, color=BLUE, linewidth=1.6, label="median")
     ax.plot(days, days, color=GREY, linewidth=1.0, linestyle=":", label="time left")

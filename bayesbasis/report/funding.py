@@ -20,6 +20,7 @@ from bayesbasis.report.style import (
     legend,
     new_figure,
     panel_title,
+    per_cent,
     small_multiples,
     tints,
 )
@@ -57,7 +58,7 @@ def plot_funding(paths: xr.Dataset, history: xr.Dataset, *, days: float = 45.0) 
         for prob, shade in zip(_PROBS, shades, strict=True):
             edges = own["interval"].sel(prob=prob).transpose("bound", "step").values[:, seen]
             low, high = yearly * edges
-            axes.fill_between(time, low, high, step="post", color=shade, lw=0, label=f"{prob:.0%}")
+            axes.fill_between(time, low, high, step="post", color=shade, lw=0, label=per_cent(prob))
         axes.step(time, yearly * own["median"].values[seen], color=BLUE, lw=1.2, where="post",
                   label="median")  # fmt: skip
         past = _past(history, name, origin, days)
@@ -94,7 +95,7 @@ def plot_cumulative(paths: xr.Dataset, history: xr.Dataset) -> Figure:
     origin = np.datetime64(paths.attrs["origin"])
     for prob, shade in zip(_PROBS, tints(len(_PROBS)), strict=True):
         low, high = total.quantile([(1 - prob) / 2, (1 + prob) / 2], ("chain", "draw")).values
-        axes.barh(rows, high - low, left=low, height=0.55, color=shade, label=f"{prob:.0%}")
+        axes.barh(rows, high - low, left=low, height=0.55, color=shade, label=per_cent(prob))
     axes.plot(total.median(("chain", "draw")), rows, "|", color=BLUE, ms=11, mew=2, label="median")
     paid = [_past(history, name, origin, days)["funding_rate"].sum() for name in names]
     axes.plot(BASIS_POINTS * np.array(paid), rows, "o", color=VERMILLION, ms=4,
@@ -115,9 +116,9 @@ def outlook_view(outlook: xr.Dataset) -> Table:
         *("funding", "band", "a year", "P(negative)", "off interest", "reverts"),
         title=f"Funding of {days:g} days from {outlook.attrs['origin'][:16].replace('T', ' ')} UTC",
         caption=(
-            f"mean and {outlook.attrs['prob']:.0%} band in bp of the notional, paid by longs; a "
-            "year: % simple\noff interest: expected share of settlements; reverts: days to the "
-            "interest rate, median"
+            f"mean and {per_cent(outlook.attrs['prob'])} band in bp of the notional, paid by "
+            "longs; a year: % simple\noff interest: expected share of settlements; reverts: days "
+            "to the interest rate, median"
         ),
         box=SIMPLE_HEAD,
         pad_edge=False,

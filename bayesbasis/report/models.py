@@ -6,7 +6,7 @@ import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR
+from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR, per_cent, unit_text
 
 _LEVELS = (0.05, 0.5, 0.95)
 
@@ -31,7 +31,9 @@ def parameters_view(draws: xr.Dataset) -> Table:
         quantiles = first.quantile(_LEVELS, ["chain", "draw"]).values.reshape(len(_LEVELS), -1).T
         for i, row in enumerate(quantiles):
             label = f"{name}[{i + 1}]" if len(quantiles) > 1 else str(name)
-            view.add_row(label, *(f"{value:.3g}" for value in row), str(values.attrs["units"]))
+            view.add_row(
+                label, *(f"{value:.3g}" for value in row), unit_text(values.attrs["units"])
+            )
     return view
 
 
@@ -48,7 +50,7 @@ def prior_view(bands: xr.Dataset, days: tuple[float, ...] = (90, 60, 30, 14, 7, 
     table = prior_table(bands, days)
     view = Table(
         *("days to expiry", "fair basis", "lower", "median", "upper"),
-        title=f"Prior predictive basis, bp, {bands['prob'].values.max():.0%} bands",
+        title=f"Prior predictive basis, bp, {per_cent(bands['prob'].values.max())} bands",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )

@@ -19,7 +19,7 @@ from bayesbasis.report.sections import (
     mispricing_section,
     regime_section,
 )
-from bayesbasis.report.style import BASIS_POINTS
+from bayesbasis.report.style import BASIS_POINTS, per_cent
 from bayesbasis.report.trade_sections import (
     calibration_section,
     growth_section,
@@ -158,7 +158,7 @@ def _headline(
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """One row a contract: what a desk looks at first."""
     widest = bands["interval"].sel(prob=bands["prob"].values.max())
-    prob = f"{100 * float(bands['prob'].max()):g} %"
+    prob = per_cent(float(bands["prob"].max()))
     rows = []
     for index, name in enumerate(bands["contract"].values.astype(str)):
         tau = bands["tau"].values[index]

@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from bayesbasis.forecast.funding_recalibration import stretch_sums
 from bayesbasis.report.figures import draw_bands, draw_quotes
@@ -27,6 +26,8 @@ from bayesbasis.report.style import (
     date_axis,
     name_axes,
     new_figure,
+    per_cent,
+    per_cent_axis,
     tints,
 )
 
@@ -79,7 +80,7 @@ def picture_funding(one: xr.Dataset) -> Figure:
     for prob, shade in zip(probs, tints(len(probs)), strict=True):
         edges = total.quantile([(1 - prob) / 2, (1 + prob) / 2], ("chain", "draw")).values
         low, high = np.pad(edges, ((0, 0), (1, 0)))
-        ax.fill_between(time, low, high, step="post", color=shade, lw=0, label=f"{prob:.0%}")
+        ax.fill_between(time, low, high, step="post", color=shade, lw=0, label=per_cent(prob))
     median = np.concatenate([[0.0], total.median(("chain", "draw")).values])
     ax.step(time, median, color=BLUE, lw=1.4, where="post", label="median")
     ax.axhline(0, color=INK, linewidth=0.9)
@@ -114,7 +115,7 @@ def picture_profit(trades: xr.Dataset, trade: int) -> Figure:
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.axvline(profit.mean(), color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="mean")
     name_axes(ax, x="profit (bp of notional)", y="share of paths")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    per_cent_axis(ax.yaxis)
     _legend(figure, ax)
     return figure
 
@@ -165,12 +166,13 @@ def picture_liquidation(margins: xr.Dataset) -> Figure:
         ax.plot(leverage, chance, "o-", color=LINES[row], lw=1.5, ms=3.5, label=_literal(name))
         low, high = chance - 2 * error, chance + 2 * error
         ax.fill_between(leverage, np.maximum(low, 0), high, color=LINES[row], alpha=0.2, lw=0)
-    ax.axhline(margins.attrs["alpha"], color=GREY, lw=1.0, ls=":", label="borne")
+    alpha = margins.attrs["alpha"]
+    ax.axhline(alpha, color=GREY, lw=1.0, ls=":", label=f"{per_cent(alpha)}, borne")
     ax.set_xscale("log")
     ax.set_xticks(leverage, [f"{level:g}" for level in leverage])
     ax.minorticks_off()
     ax.set_ylim(0, 1)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    per_cent_axis(ax.yaxis)
     name_axes(ax, x="leverage of the future", y="P(liquidation)")
     _legend(figure, ax)
     return figure
@@ -191,7 +193,7 @@ def picture_convergence(found: xr.Dataset) -> Figure:
         days = (one["time"].values[live] - one["time"].values[0]) / np.timedelta64(1, "D")
         ax.plot(days, one["converged"].values[live], color=LINES[row], lw=1.6, label=_literal(name))
     ax.set_ylim(0, 1.02)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    per_cent_axis(ax.yaxis)
     name_axes(ax, x="days from now", y="P(converged)")
     _legend(figure, ax)
     return figure
@@ -214,7 +216,7 @@ def picture_reliability(record: xr.Dataset) -> Figure:
     ax.set_xlim(-0.03, 1.03)
     ax.set_ylim(-0.03, 1.03)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        per_cent_axis(axis)
     name_axes(ax, x="predicted P(profit)", y="share that earned")
     _legend(figure, ax)
     return figure

@@ -19,7 +19,9 @@ from bayesbasis.report.style import (
     label,
     legend,
     panel_title,
+    per_cent,
     small_multiples,
+    unit_text,
 )
 
 Array = NDArray[Any]
@@ -91,7 +93,7 @@ def plot_prior_bands(prior: xr.Dataset, posterior: xr.Dataset) -> Figure:
             own = bands.sel(contract=contract, prob=shared[-1])
             days = DAYS_PER_YEAR * own["tau"].values
             lower, upper = (BASIS_POINTS * own["interval"].sel(bound=b) for b in ("lower", "upper"))
-            named = f"{name}, {shared[-1]:.0%}"
+            named = f"{name}, {per_cent(shared[-1])}"
             axes.fill_between(days, lower, upper, color=color, alpha=0.35, lw=0, label=named)
             axes.plot(days, BASIS_POINTS * own["median"], color=color, lw=1.2)
         axes.invert_xaxis()
@@ -112,7 +114,7 @@ def _elements(prior: xr.Dataset, posterior: xr.Dataset) -> dict[str, tuple[Array
         before, after = (_rows(draws[key], own) for draws in (prior, posterior))
         for i, (old, new) in enumerate(zip(before, after, strict=True)):
             name = f"{key}[{i + 1}]" if len(after) > 1 else str(key)
-            pairs[name] = (old, new, str(values.attrs.get("units", "")))
+            pairs[name] = (old, new, unit_text(values.attrs.get("units", "")))
     return pairs
 
 

@@ -14,6 +14,7 @@ from bayesbasis.report.style import (
     headline,
     label,
     panel_title,
+    per_cent,
     small_multiples,
 )
 
@@ -51,5 +52,7 @@ def plot_ranks(ranks: Mapping[str, ArrayLike], largest: int) -> Figure:
         panel_title(axes, name)
     label(figure, panels, x="rank as a share", y="share of ranks below, less that if uniform")
     count = len(np.asarray(next(iter(ranks.values()))))
-    headline(figure, f"{count} truths among {largest} posterior draws; grey: uniform, {_PROB:.0%}")
+    headline(
+        figure, f"{count} truths among {largest} posterior draws; grey: uniform, {per_cent(_PROB)}"
+    )
     return figure

@@ -26,6 +26,7 @@ from bayesbasis.report.style import (
     name_axes,
     new_figure,
     panel_title,
+    per_cent,
 )
 
 COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK, GREY)
@@ -227,7 +228,7 @@ def _draw_pit(ax: Axes, one: xr.Dataset, top: float) -> None:
     left, width = one["edge"].values, 1 / one.sizes["bin"]
     edges = np.append(left, 1.0)
     lower, upper = (np.append(one[n].values, one[n].values[-1]) for n in ("lower", "upper"))
-    name = f"{100 * one.attrs.get('prob', 0.95):g} % simultaneous band"
+    name = f"{per_cent(one.attrs.get('prob', 0.95))} simultaneous band"
     if np.isfinite(lower).all():
         ax.fill_between(edges, lower, upper, step="post", color=PALE, linewidth=0, label=name)
     ax.bar(left, one["density"].values, width, align="edge", color=BLUE, alpha=0.75, linewidth=0)

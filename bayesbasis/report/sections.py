@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesbasis.report import pictures
-from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR
+from bayesbasis.report.style import BASIS_POINTS, DAYS_PER_YEAR, per_cent
 
 MOST_FIGURES = 12
 
@@ -51,7 +51,7 @@ def bands_section(bands: xr.Dataset, panel: xr.Dataset | None) -> Section:
     """Bands of every live contract."""
     names = bands["contract"].values.astype(str)
     count = min(len(names), MOST_FIGURES)
-    levels = " and ".join(f"{100 * p:g} %" for p in np.sort(bands["prob"].values))
+    levels = " and ".join(map(per_cent, np.sort(bands["prob"].values)))
     shown = []
     for row in range(count):
         one = bands.isel(contract=row)
@@ -172,7 +172,7 @@ def convergence_section(found: xr.Dataset) -> Section:
     )
     for column, quantile in enumerate(found["quantile"].values):
         if quantile in (0.05, 0.5, 0.95):
-            table[f"converged, {quantile:.0%} (days)"] = time[:, column]
+            table[f"converged, {per_cent(quantile)} (days)"] = time[:, column]
     for days in found["days_left"].values:
         chance = found["near_expiry"].sel(days_left=days).values
         table[f"P(near 0, {days:g} d left)"] = chance

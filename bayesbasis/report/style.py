@@ -1,14 +1,17 @@
 """The look that all figures share: colours, units and axes."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 BASIS_POINTS = 1e4
 DAYS_PER_YEAR = 365.0
@@ -127,6 +130,33 @@ def date_axis(axes: Axes, *, ticks: int = 6) -> None:
         )
     )
     axes.xaxis.get_offset_text().set(size=8, color=INK)
+
+
+def per_cent(share: float) -> str:
+    """Write a share as text does, as exactly as it is.
+
+    Examples
+    --------
+    >>> per_cent(0.9), per_cent(0.995)
+    ('90 %', '99.5 %')
+    """
+    return f"{100 * share:g} %"
+
+
+def per_cent_axis(axis: Axis) -> None:
+    """Write the shares along an axis in per cent."""
+    axis.set_major_formatter(FuncFormatter(lambda share, _: per_cent(share)))
+
+
+def unit_text(units: str) -> str:
+    """Write units as a trader does.
+
+    Examples
+    --------
+    >>> unit_text("bp/day**0.5")
+    'bp/√day'
+    """
+    return re.sub(r"(\w+)\*\*0\.5", r"√\1", units)
 
 
 def tints(count: int) -> list[tuple[float, float, float]]:

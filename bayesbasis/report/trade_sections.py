@@ -5,7 +5,7 @@ import xarray as xr
 
 from bayesbasis.report import pictures
 from bayesbasis.report.sections import MOST_FIGURES, Picture, Section
-from bayesbasis.report.style import BASIS_POINTS
+from bayesbasis.report.style import BASIS_POINTS, per_cent
 
 
 def trade_section(trades: xr.Dataset, table: xr.Dataset) -> Section:
@@ -48,14 +48,17 @@ def trade_section(trades: xr.Dataset, table: xr.Dataset) -> Section:
             "the expected profit of every trade.",
         )
     )
-    words = "In basis points of the spot bought. Break-even is the entry basis that earns nothing."
+    words = (
+        "In basis points of the spot bought. Break-even is the entry basis that earns nothing. The "
+        "outermost bars of a histogram hold whatever lies beyond them."
+    )
     tables = {"Trades": summary, "Attribution of the expected profit (bp)": parts}
     return Section("trades", "Trades", words, tables, formats, tuple(shown))
 
 
 def risk_section(risk: xr.Dataset) -> Section:
     """Risk of every trade and of the book."""
-    level = f"{100 * risk.attrs['level']:g} %"
+    level = per_cent(risk.attrs["level"])
     table = pd.DataFrame({"trade": risk["trade"].values.astype(str)})
     columns = {
         f"VaR {level}": "value_at_risk",
@@ -100,7 +103,7 @@ def margin_section(margins: xr.Dataset) -> Section:
     """How often the future is liquidated, and what leverage it bears."""
     alpha = margins.attrs["alpha"]
     table = pd.DataFrame({"contract": margins["contract"].values.astype(str)})
-    title = f"leverage borne at {100 * alpha:g} %"
+    title = f"leverage borne at {per_cent(alpha)}"
     table[title] = margins["max_leverage"].values
     formats = {title: "{:.1f}"}
     for level in margins["leverage"].values:
