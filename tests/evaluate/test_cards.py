@@ -33,7 +33,7 @@ MARKETS = {
 }
 RUN = {"draws": 300, "tune": 400, "chains": 2, "seed": 1, "progress": False}
 TABLE = {"draws": 500, "tune": 500, "chains": 4, "seed": 1, "progress": False}
-# Two rows need longer chains: `test_every_card_converges_on_real_prices` says why.
+# Two rows need longer chains: their cards say why.
 LONGER = TABLE | {"draws": 2000, "tune": 1000}
 SLOW = {("btc", "contract-volatility"), ("vix", "stochastic-carry")}
 
@@ -102,39 +102,7 @@ def measured(real_data):
     [(market, card) for market, cards in MARKETS.items() for card in sorted(cards)],
 )
 def test_every_card_converges_on_real_prices(measured, market, card):
-    """Two need longer chains: `stochastic-carry` on VIX and `contract-volatility` on Bitcoin.
-
-    On VIX the spread of carry between contracts is 25 ± 6 % a year, below 6.5 once in forty draws
-    and below 1.3 once in two hundred: a bell with a short tail in per cent, but in logarithms,
-    which are sampled, one with a tail ten times as long as its peak is wide. It hangs together with
-    nothing else (rank correlations of .2 at most). Of 4 x 500 draws 237 and 121 are effective, or
-    638 and 339, by the seed; of 4 x 2000 2082 and 1335, R-hat 1.002. Evidence of carry that grows
-    and fades with half-lives makes conditional modes and volumes nearly the same at every spread,
-    and wins a quarter: 2533 and 1719. The spread as 10 % times a softplus of what is sampled, 4 x
-    500: 611 and 317, or 1516 and 968.
-
-    On Bitcoin some quarters are of wild contracts, or of one long wild regime: which quarter it is
-    depends on the prior, and chains cross slowly. Spread is the prior's of contracts, in its
-    deviations, and its factor; then R-hat, least bulk and tail ESS of 4 x 500 draws, and nats a
-    quote:
-
-        the card: spread 0.2, 2; stays of 15 days, 4        1.013     315    151    5.354
-        the same, of 4 x 2000 draws                         1.008    1021    522    5.355
-        spread 0.1, factor 1.5                              1.012     265    144    5.354
-        spread 0.2, factor 1.3                              1.007     449    210    5.354
-        spread 0.4, factor 1.3                              1.007     590    332    5.354
-        spread 0.5, factor 1.3                              1.018     390    155    5.355
-        three regimes                                       1.035     115     63    5.352
-        Gaussian shocks                                     1.023     153     78    5.352
-        stays of 7 days, factor 1.5                         1.012     496    297    5.348
-        the same, and spread 0.4, factor 1.5                1.009     468    264    5.348
-        stays of 5 days, factor 1.5                         1.009     393    451    5.346
-        one regime                                          1.006    1990   1212    5.326
-
-    One regime mixes at once, and costs what regimes are for: held back over nine quarters from 2022
-    it gains 21 nats (error 15) over two regimes without a volatility of contracts' own, where two
-    with it gained 50 (12).
-    """
+    """Two need longer chains, `SLOW`: their cards say why, and what does not help."""
     found = measured(market, card)
     assert found["r_hat"] < 1.02
     assert min(found["ess_bulk"], found["ess_tail"]) > 400
