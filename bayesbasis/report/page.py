@@ -163,7 +163,7 @@ def _headline(
     for index, name in enumerate(bands["contract"].values.astype(str)):
         tau = bands["tau"].values[index]
         ahead = (bands["time"].values[index] - bands["time"].values[index, 0]) / _DAY
-        # A week before expiry; of a perpetual, a week from now.
+        # A week from now, or at an expiry that is nearer.
         away = ahead - 7.0 if np.isnan(tau[0]) else 365 * (tau - max(tau[0] - 7 / 365, 0.0))
         week = np.nanargmin(np.abs(away))
         low, high = widest.isel(contract=index, step=week).values * BASIS_POINTS

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ def test_a_comparison_is_a_page_a_table_or_scores(prices, tmp_path):
     assert html.count("<svg") == 4
     assert "http-equiv" in html
     assert 'src="http' not in html
+    # Figures take the colours of the page, which has to have them.
+    assert set(re.findall(r"var\((--\w+)\)", html)) <= set(re.findall(r"(--\w+):", html))
     with xr.open_dataset(scores, engine="h5netcdf") as kept:
         mean = 1e4 * kept["crps"].sel(model=found["model"][0]).mean()
         np.testing.assert_allclose(found["crps"][0], mean)

@@ -66,6 +66,13 @@ def test_the_page_says_how_bands_were_recalibrated(desk_found):
     )
 
 
+def test_every_colour_of_the_page_is_defined(page):
+    html = page.read_text("utf-8")
+    used = set(re.findall(r"var\((--\w+)\)", html))
+    assert "--accent" in used
+    assert used <= set(re.findall(r"(--\w+):", html))
+
+
 def test_the_page_reaches_for_nothing(page):
     for tag, attrs in read(page).tags:
         assert tag not in ("script", "iframe", "object", "embed")
