@@ -31,8 +31,8 @@ def test_every_parameter_but_those_of_contracts_has_a_panel():
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == [
         "half_life (day)",
-        "volatility[1] (bp/day**0.5)",
-        "volatility[2] (bp/day**0.5)",
+        "volatility[1] (bp/√day)",
+        "volatility[2] (bp/√day)",
         "carry_mean (%/year)",
     ]
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "log", "log", "linear"]
