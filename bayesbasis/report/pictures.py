@@ -167,7 +167,7 @@ def picture_liquidation(margins: xr.Dataset) -> Figure:
         low, high = chance - 2 * error, chance + 2 * error
         ax.fill_between(leverage, np.maximum(low, 0), high, color=LINES[row], alpha=0.2, lw=0)
     alpha = margins.attrs["alpha"]
-    ax.axhline(alpha, color=GREY, lw=1.0, ls=":", label=f"{per_cent(alpha)}, borne")
+    ax.axhline(alpha, color=GREY, lw=1.0, ls=":", label=f"borne: {per_cent(alpha)}")
     ax.set_xscale("log")
     ax.set_xticks(leverage, [f"{level:g}" for level in leverage])
     ax.minorticks_off()

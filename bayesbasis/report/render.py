@@ -68,7 +68,9 @@ def _formatter(form: str) -> Any:
     def write(value: Any) -> str:
         if isinstance(value, float) and np.isinf(value):
             return "∞"
-        return form.format(value)
+        text = form.format(value)
+        # What rounds to nothing has no sign.
+        return text.removeprefix("-") if text.strip("-0.%") == "" else text
 
     return write
 

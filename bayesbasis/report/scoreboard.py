@@ -1,6 +1,7 @@
 """Figures of a comparison: calibration, coverage, skill and where it was earned."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def plot_pit(histogram: xr.Dataset, models: Sequence[str] | None = None) -> Figu
         quotes = f"{int(one['quotes'])} quotes"
         panel_title(ax, f"{one['bucket'].item()}, {quotes}" if row == 0 else "")
         if column == 0:
-            ax.set_ylabel(names[row], fontsize=8.5, color=INK)
+            ax.set_ylabel(fill(names[row], 16), fontsize=8.5, color=INK)
     label(figure, axes, x="PIT", y="density, flat if calibrated")
     headline(figure, "How often quotes fell where, by time to expiry")
     legend(figure, axes[:1])

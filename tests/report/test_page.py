@@ -13,6 +13,7 @@ import xarray as xr
 
 import bayesbasis as bb
 from bayesbasis.report.pictures import picture_bands, svg
+from bayesbasis.report.render import _formatter
 from bayesbasis.report.sections import bands_section
 
 NASTY = "<script>alert('$x$|&')</script>"
@@ -178,6 +179,11 @@ def test_missing_and_infinite_numbers_are_shown_as_what_they_are(fit, desk_found
     )
     rows = json.loads(path.read_text("utf-8"))["sections"]["convergence"]["Convergence"]
     assert rows[0]["half-life (days)"] is None
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    shown = [_formatter(form)(value) for form in ("{:.1f}", "{:.0%}") for value in (-0.004, -0.06)]
+    assert shown == ["0.0", "-0.1", "0%", "-6%"]
 
 
 def test_a_place_or_format_that_is_not_there_is_an_error(fit, desk_found, tmp_path):
