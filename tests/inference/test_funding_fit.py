@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import t
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bayesbasis.data.funding import make_funding
 from bayesbasis.forecast.funding_origin import filter_chains
@@ -43,6 +44,21 @@ def test_a_later_fit_climbs_once_from_the_mode_of_an_earlier_one():
     message = "start is a fit of 'funding' that a fit of 'funding' cannot start from"
     with pytest.raises(ValueError, match=message):
         sample_funding(FundingSpec(levels=3), history, start=cold, **run)
+
+
+def test_a_fit_keeps_linear_algebra_to_one_thread(monkeypatch):
+    # Eigenvectors of a curvature of 150 rows are rounded otherwise by two threads than by one.
+    history, _ = make_funding(simulate_funding(seed=1, days=5, venues=["okx"], underlyings=["BTC"]))
+    seen = []
+
+    def stop(*_):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        raise InterruptedError
+
+    monkeypatch.setattr("bayesbasis.inference.funding.modes", stop)
+    with threadpool_limits(2, user_api="blas"), pytest.raises(InterruptedError):
+        sample_funding(FundingSpec(levels=3, swings=2, regimes=2), history, seed=1)
+    assert set(seen) == {1}
 
 
 @pytest.mark.slow
