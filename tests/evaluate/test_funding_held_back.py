@@ -26,6 +26,21 @@ and 86.5): with no dead zone to hide it, premia that return to usual demand from
 are paid for at once, some 70 to 100 bp a month that did not come. Two regimes of 11 x 5 rungs do no
 better there (68.2 and 88.1 to 68.6 and 84.6, on Binance and dYdX alone).
 
+Tried against that and not taken, on Binance and dYdX alone, refits of April, July and October 2022
+(dYdX 79.5 and 82.8, Binance 18.2 and 37.7 bp; all that follows at the higher of two climbs, not of
+twelve): what lifts a plain rule's resting premium by y above the edge folded as the usual dead zone
+would, min(y, 0) + max(y - 10, 0), since arbitrage equalises what venues pay and not their premia,
+65.9 and 86.4, Binance 18.9 and 39.4; floor and level of plain rules not drawn to the market's
+besides, 67.9 and 80.2. Volatility, which grows with the slow level, tells that level where every
+hour shows the premium: filtered at the middle of the priors, the level of dYdX stood higher in the
+month of FTX, with premia at their lowest, than in any month before. So folded and with two regimes
+of 11 x 5 rungs: 54.3 and 82.7, Binance 19.6 and 30.8; with a growth of every contract's own besides
+53.8 and 81.7, or levels of plain rules not drawn, 54.0 and 82.2. The first of these three, with
+swing and noise of the calm regime 1.6 times smaller by the priors, so that half of all settlements
+still pay the interest rate, was scored on all contracts, once: 57.5 bp (bare 57.4), a coverage of
+0.923, 0.503 at the interest rate, dYdX 58.9 and 96.7. Sums of 2022 were predicted at 30.3 bp, but
+those of 2021 at 87.0: no better in all, so the default stayed.
+
 What the histories of contracts whose bands fail are (sums of a month in bp): KuCoin's ETH paid 616,
 454 and 633 in August to October 2021 where Binance's paid 152, 156 and 226, and BTC 560 in October
 against 203, with half of its settlements at 1 bp all the while: a premium of its own, on the usual
