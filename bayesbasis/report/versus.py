@@ -29,11 +29,11 @@ _HEADINGS = {
     "skill": "skill",
     "log_score": "log score",
     "log_score_se": "±",
-    "coverage_50": "50 %",
-    "coverage_80": "80 %",
-    "coverage_90": "90 %",
-    "coverage_95": "95 %",
-    "width_90": "width, bp",
+    "coverage_50": "50 % holds",
+    "coverage_80": "80 % holds",
+    "coverage_90": "90 % holds",
+    "coverage_95": "95 % holds",
+    "width_90": "90 % width, bp",
     "energy": "energy, bp",
     "elpd": "elpd a quote",
     "elpd_se": "±",
@@ -71,11 +71,13 @@ def write_comparison(found: "Comparison", path: Path, *, reference: str | None =
              enumerate(figures.items())]  # fmt: skip
     tables = {
         "Scores out of sample": _scores(found.table),
-        "CRPS by time to expiry, bp": _written(pd.DataFrame(found.buckets["crps"]), "{:.2f}"),
+        "CRPS by time to expiry, bp": _written(_bucketed(found, "crps"), "{:.2f}"),
         "Coverage of 90 % intervals by time to expiry": _written(
-            pd.DataFrame(found.buckets["coverage_90"]), "{:.1%}"
+            _bucketed(found, "coverage_90"), "{:.1%}"
         ),
-        f"CRPS of {names[0]}, less that of others, bp": _pairs(found.pairs, names[0]),
+        f"CRPS of {names[0]}, less that of others, bp, and 95 % intervals over contracts": _pairs(
+            found.pairs, names[0]
+        ),
         "Fits": _written(found.table[list(_FITS)].rename(columns=_FITS), "{:.4g}"),
     }
     environment = Environment(
@@ -116,7 +118,7 @@ def comparison_section(found: "Comparison") -> Section:
         "weight": "weight",
     }
     scores = found.table[list(named)].rename(columns=named).reset_index()
-    covered = found.buckets["coverage_90"].rename_axis("model").reset_index()
+    covered = _bucketed(found, "coverage_90").reset_index()
     formats = dict.fromkeys(named.values(), "{:.2f}") | {"90 % holds": "{:.1%}"}
     formats |= {"weight": "{:.0%}"} | {str(name): "{:.1%}" for name in covered.columns[1:]}
     words = (
@@ -151,6 +153,11 @@ def _scores(table: pd.DataFrame) -> str:
     for name in shown:
         shown[name] = [_cell(value, forms[name]) for value in shown[name]]
     return _table(shown.rename(columns=_HEADINGS))
+
+
+def _bucketed(found: "Comparison", score: str) -> pd.DataFrame:
+    """A score by time to expiry, the best model first."""
+    return pd.DataFrame(found.buckets[score]).loc[found.table.index].rename_axis("model")
 
 
 def _pairs(pairs: pd.DataFrame, best: str) -> str:

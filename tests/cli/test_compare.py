@@ -50,6 +50,9 @@ def test_a_comparison_is_a_page_a_table_or_scores(prices, tmp_path):
     assert html.count("<svg") == 4
     assert "http-equiv" in html
     assert 'src="http' not in html
+    # Every table has a row a model, the best first.
+    first = re.findall(r"<th>model</th>.*?<tbody>\s*<tr>\s*<td>(.*?)</td>", html, re.DOTALL)
+    assert first == [found["model"][0]] * 4
     # Figures take the colours of the page, which has to have them.
     assert set(re.findall(r"var\((--\w+)\)", html)) <= set(re.findall(r"(--\w+):", html))
     with xr.open_dataset(scores, engine="h5netcdf") as kept:
