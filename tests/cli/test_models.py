@@ -40,7 +40,7 @@ def test_a_model_is_shown_with_its_card_its_equations_and_its_prior(card):
     assert f'name = "{card}"' in result.stdout
     for line in bb.load_card(card).law.equations:
         assert line in result.stdout
-    assert "Prior predictive basis, bp, 90% bands" in result.stdout
+    assert "Prior predictive basis, bp, 90 % bands" in result.stdout
     assert "volatility[2]" in result.stdout
 
 
