@@ -122,9 +122,10 @@ def lay_out_funding(
 def cells_of(history: xr.Dataset, contract: Array, hours: Array, hidden: Array) -> Cells:
     """Cells of some contracts, by the rules that hold now."""
     own = history.isel(contract=contract)
-    middle = np.where(own["plain"].values, 0.0, own["interest"].values)
+    plain = own["plain"].values.astype(float)
+    middle = (1.0 - plain) * own["interest"].values
     clamp = own["clamp"].values
-    return Cells(contract, hours, middle * BASIS_POINTS, clamp * BASIS_POINTS, hidden)
+    return Cells(contract, hours, middle * BASIS_POINTS, clamp * BASIS_POINTS, plain, hidden)
 
 
 def premium_told(history: xr.Dataset) -> Array:

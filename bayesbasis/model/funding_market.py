@@ -111,7 +111,9 @@ def simulate_funding(
         interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
         plain = np.array([rule.rule == "plain" for rule in held])
         middle = np.where(plain, 0.0, interest)
-        cells = Cells(np.array(members), hours[members], middle, clamp, 0.0 * middle)
+        cells = Cells(
+            np.array(members), hours[members], middle, clamp, plain.astype(float), 0.0 * middle
+        )
         inputs = chains(spec, natural, cells, gap_days, np)
         state = simulate_states(
             draw_rows(inputs["start"], rng),

@@ -9,6 +9,8 @@ from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.ladder import climb, occupancy, rungs
 
 DAY_HOURS = 24.0
+USUAL_CLAMP = 5.0
+"""Half-width of the dead zone on most venues, bp per 8 hours."""
 
 
 class Cells(NamedTuple):
@@ -21,6 +23,8 @@ class Cells(NamedTuple):
     middle, clamp
         Middle and half-width of the dead zone by the rule, bp per 8 hours: the premium that pays
         the interest rate, which of a plain rule is nil.
+    plain
+        One of a plain rule, which has no dead zone; else nil.
     hidden
         One where the last premium was not told, or there was none; else nil.
     """
@@ -29,6 +33,7 @@ class Cells(NamedTuple):
     hours: Any
     middle: Any
     clamp: Any
+    plain: Any
     hidden: Any
 
 
@@ -39,6 +44,17 @@ def edge(cells: Cells, xp: Any) -> Any:
     down to where the rate just gives way, on every venue, whatever its rule.
     """
     return cells.middle - xp.sign(cells.middle) * cells.clamp
+
+
+def folded(lifted: Any, plain: Any, xp: Any) -> Any:
+    r"""Where premia rest that demand has lifted by ``y`` from the edge, bp per 8 hours.
+
+    .. math:: \min(y, 0) + \max(y - 2w, 0)
+
+    with the usual half-width ``w`` under a plain rule, nil else. Who compares venues equalises what
+    they pay and not their premia: so at rest a plain rule pays what the usual one would.
+    """
+    return xp.minimum(lifted, 0.0) + xp.maximum(lifted - 2.0 * USUAL_CLAMP * plain, 0.0)
 
 
 def own_names(spec: FundingSpec) -> tuple[str, ...]:
@@ -185,9 +201,10 @@ def chains(
     own = {name: natural[name][..., cells.contract][..., None] for name in own_names(spec)}
     memory = xp.exp(-np.log(2.0) / DAY_HOURS * cells.hours / own["memory"][..., 0])
     widening = (natural["width"][..., None] - 1.0) * cells.clamp
-    resting = edge(cells, xp)[:, None] + own["floor"] + own["level"] * level
+    lifted = own["floor"] + own["level"] * level
     if spec.drifts > 1:
-        resting = resting + own["drift"] * drift
+        lifted = lifted + own["drift"] * drift
+    resting = edge(cells, xp)[:, None] + folded(lifted, cells.plain[:, None], xp)
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
     half = (widening + cells.clamp)[..., None]

@@ -50,8 +50,8 @@ def potential(model, name, raw):
     return value.eval(given, mode="FAST_COMPILE", on_unused_input="ignore")
 
 
-def one_cell(*, hidden, middle=1.0, clamp=5.0):
-    return Cells(*(np.array([x]) for x in (0, 8.0, middle, clamp, hidden)))
+def one_cell(*, hidden, middle=1.0, clamp=5.0, plain=0.0):
+    return Cells(*(np.array([x]) for x in (0, 8.0, middle, clamp, plain, hidden)))
 
 
 def raw_of(spec, history, seed=0):
@@ -126,6 +126,27 @@ def test_a_premium_that_is_hidden_rests_in_the_dead_zone():
 )
 def test_floors_are_counted_from_the_edge_towards_no_funding(middle, clamp, wanted):
     assert edge(one_cell(hidden=0.0, middle=middle, clamp=clamp), np) == [wanted]
+
+
+def test_at_rest_a_plain_rule_pays_what_the_usual_one_would():
+    spec = FundingSpec(levels=9, swings=1, regimes=1)
+    own = {"floor": -2.0, "level": 3.0, "noise": 1.0, "memory": 0.2}
+    given = {"skew": 1.0, "growth": 0.2, "slow_half_life": 10.0, "width": 1.0}
+    natural = {name: np.array([value]) for name, value in own.items()}
+    natural |= {name: np.array(value) for name, value in given.items()}
+    one, off = np.ones(1), np.array([False])
+    usual = one_cell(hidden=0.0)
+    plain = one_cell(hidden=0.0, middle=0.0, clamp=0.0, plain=1.0)
+    paid = []
+    for cells, rule in (
+        (usual, Rules(one, 5.0 * one, 99.0 * one, off, 0.0 * one)),
+        (plain, Rules(one, 0.0 * one, 99.0 * one, ~off, 0.0 * one)),
+    ):
+        found = chains(spec, natural, cells, np.array([1.0]), np)
+        resting = found["location"][0] / (1.0 - found["memory"][0])
+        paid.append(rule.funding(resting[:, None])[:, 0])
+    np.testing.assert_allclose(paid[0], paid[1])
+    assert {-1, 0, 1} == set(np.sign(paid[0].round(9) - 1.0))
 
 
 def test_states_run_over_rungs_and_regimes():
@@ -224,7 +245,7 @@ def test_contracts_are_normal_around_the_market(spec, history):
 def test_by_the_priors_about_half_of_all_settlements_pay_the_interest_rate():
     spec, contracts, again = FundingSpec(), 300, 50
     rng = np.random.default_rng(1)
-    sizes = {"contract": 1, "own": len(own_names(spec)) - 1}
+    sizes = {"contract": 1, "own": len(own_names(spec)) - 1, "regime": spec.regimes}
     raw = {
         name: rng.standard_normal([contracts, *(sizes[dim] for dim in dims)])
         for name, dims in funding_raw(spec).items()
