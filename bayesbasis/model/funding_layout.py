@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesbasis.model.covariates import standardised
-from bayesbasis.model.funding_parameters import Cells
+from bayesbasis.model.funding_parameters import Cells, cells_by_rule
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import Settlements
 
@@ -122,14 +122,17 @@ def lay_out_funding(
 def cells_of(history: xr.Dataset, contract: Array, hours: Array, hidden: Array) -> Cells:
     """Cells of some contracts, by the rules that hold now."""
     own = history.isel(contract=contract)
-    plain = own["plain"].values.astype(float)
-    middle = (1.0 - plain) * own["interest"].values
-    clamp = own["clamp"].values
-    return Cells(contract, hours, middle * BASIS_POINTS, clamp * BASIS_POINTS, plain, hidden)
+    interest, clamp = (own[name].values * BASIS_POINTS for name in ("interest", "clamp"))
+    plain = own["plain"].values.astype(bool)
+    return cells_by_rule(contract, hours, hidden, interest, clamp, plain)
 
 
 def premium_told(history: xr.Dataset) -> Array:
-    """Premium that each rate tells, a fraction; missing in the dead zone, shape (obs,)."""
+    """Premium that each rate tells, a fraction; missing in the dead zone, shape (obs,).
+
+    It is read off the bounds, which `premium_from_funding` made by the rule of the day: a history
+    keeps no rules but those that hold now.
+    """
     clamp = history["clamp"].values[history["contract_index"].values]
     low, high = history["premium_lower"].values, history["premium_upper"].values
     inner = np.where(np.isfinite(low), low, high)

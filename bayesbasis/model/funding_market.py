@@ -12,12 +12,7 @@ from scipy.signal import lfilter
 from bayesbasis.data.exchanges import load_exchange
 from bayesbasis.data.funding_rules import BASE_HOURS
 from bayesbasis.model.funding_layout import BASIS_POINTS
-from bayesbasis.model.funding_parameters import (
-    Cells,
-    chains,
-    driven,
-    own_names,
-)
+from bayesbasis.model.funding_parameters import cells_by_rule, chains, driven, own_names
 from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.premia import Rules, as_quoted, draw_rows, simulate_premia, simulate_states
 
@@ -110,9 +105,8 @@ def simulate_funding(
         held = [rules[i] for i in members]
         interest = np.array([rule.interest for rule in held]) * BASIS_POINTS
         plain = np.array([rule.rule == "plain" for rule in held])
-        middle = np.where(plain, 0.0, interest)
-        cells = Cells(
-            np.array(members), hours[members], middle, clamp, plain.astype(float), 0.0 * middle
+        cells = cells_by_rule(
+            np.array(members), hours[members], 0.0 * hours[members], interest, clamp, plain
         )
         inputs = chains(spec, natural, cells, gap_days, np)
         state = simulate_states(

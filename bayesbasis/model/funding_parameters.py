@@ -10,7 +10,11 @@ from bayesbasis.process.ladder import climb, occupancy, rungs
 
 DAY_HOURS = 24.0
 USUAL_CLAMP = 5.0
-"""Half-width of the dead zone on most venues, bp per 8 hours."""
+"""Half-width of the dead zone on most venues, bp per 8 hours.
+
+Premia of plain rules are folded by this one and not by those of other venues in the table: else
+what a contract's parameters mean would hang on what is beside it.
+"""
 
 
 class Cells(NamedTuple):
@@ -23,8 +27,9 @@ class Cells(NamedTuple):
     middle, clamp
         Middle and half-width of the dead zone by the rule, bp per 8 hours: the premium that pays
         the interest rate, which of a plain rule is nil.
-    plain
-        One of a plain rule, which has no dead zone; else nil.
+    fold
+        Half-width of the dead zone that premia are folded by at rest, bp per 8 hours; nil where
+        the rule has one itself.
     hidden
         One where the last premium was not told, or there was none; else nil.
     """
@@ -33,8 +38,25 @@ class Cells(NamedTuple):
     hours: Any
     middle: Any
     clamp: Any
-    plain: Any
+    fold: Any
     hidden: Any
+
+
+def cells_by_rule(
+    contract: Any, hours: Any, hidden: Any, interest: Any, clamp: Any, plain: Any
+) -> Cells:
+    """Make cells by the rules of venues.
+
+    Parameters
+    ----------
+    contract, hours, hidden : ndarray, shape (cell,)
+        As in `Cells`.
+    interest, clamp : ndarray, shape (cell,)
+        Of the rule, bp per 8 hours; the clamp of a plain one is nil.
+    plain : ndarray of bool, shape (cell,)
+    """
+    middle, fold = np.where(plain, 0.0, interest), np.where(plain, USUAL_CLAMP, 0.0)
+    return Cells(contract, hours, middle, clamp, fold, hidden)
 
 
 def edge(cells: Cells, xp: Any) -> Any:
@@ -46,15 +68,15 @@ def edge(cells: Cells, xp: Any) -> Any:
     return cells.middle - xp.sign(cells.middle) * cells.clamp
 
 
-def folded(lifted: Any, plain: Any, xp: Any) -> Any:
+def folded(lifted: Any, fold: Any, xp: Any) -> Any:
     r"""Where premia rest that demand has lifted by ``y`` from the edge, bp per 8 hours.
 
     .. math:: \min(y, 0) + \max(y - 2w, 0)
 
-    with the usual half-width ``w`` under a plain rule, nil else. Who compares venues equalises what
-    they pay and not their premia: so at rest a plain rule pays what the usual one would.
+    with the half-width ``w`` of the fold. Who compares venues equalises what they pay and not their
+    premia: so at rest a plain rule, whose ``w`` is the usual, pays what the usual one would.
     """
-    return xp.minimum(lifted, 0.0) + xp.maximum(lifted - 2.0 * USUAL_CLAMP * plain, 0.0)
+    return xp.minimum(lifted, 0.0) + xp.maximum(lifted - 2.0 * fold, 0.0)
 
 
 def own_names(spec: FundingSpec) -> tuple[str, ...]:
@@ -143,13 +165,19 @@ def own_prior(
     all in deviations of the parameter's prior; shape (...,).
     """
     total = 0.0
-    for place, name in enumerate(own_names(spec)):
-        spread = natural["between"][..., place - 1] if place else natural["floor_between"]
-        sd = (spread / getattr(spec.priors, name).scale)[..., None]
-        own = raw[f"{name}_contract_raw"]
+    for name, spread in own_spreads(spec, natural).items():
+        sd, own = spread[..., None], raw[f"{name}_contract_raw"]
         away = (own - raw[f"{name}_raw"][..., None]) / sd
         total = total + (0.5 * own**2 - 0.5 * away**2 - xp.log(sd)).sum(-1)
     return total
+
+
+def own_spreads(spec: FundingSpec, natural: Mapping[str, Any]) -> dict[str, Any]:
+    """Spread between contracts of each parameter of their own, in deviations of its prior."""
+    floor, *others = own_names(spec)
+    spreads = {floor: natural["floor_between"]}
+    spreads |= {name: natural["between"][..., place] for place, name in enumerate(others)}
+    return {name: one / getattr(spec.priors, name).scale for name, one in spreads.items()}
 
 
 def state_values(
@@ -204,7 +232,7 @@ def chains(
     lifted = own["floor"] + own["level"] * level
     if spec.drifts > 1:
         lifted = lifted + own["drift"] * drift
-    resting = edge(cells, xp)[:, None] + folded(lifted, cells.plain[:, None], xp)
+    resting = edge(cells, xp)[:, None] + folded(lifted, cells.fold[:, None], xp)
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
     half = (widening + cells.clamp)[..., None]

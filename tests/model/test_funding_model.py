@@ -15,7 +15,7 @@ from bayesbasis.model.funding_graph import build_funding
 from bayesbasis.model.funding_layout import lay_out_funding, measured_at
 from bayesbasis.model.funding_market import FUNDING_TRUTH, simulate_funding
 from bayesbasis.model.funding_parameters import (
-    Cells,
+    cells_by_rule,
     chains,
     edge,
     funding_dims,
@@ -23,6 +23,7 @@ from bayesbasis.model.funding_parameters import (
     funding_raw,
     own_names,
     own_prior,
+    own_spreads,
     shifts,
     state_values,
 )
@@ -50,8 +51,8 @@ def potential(model, name, raw):
     return value.eval(given, mode="FAST_COMPILE", on_unused_input="ignore")
 
 
-def one_cell(*, hidden, middle=1.0, clamp=5.0, plain=0.0):
-    return Cells(*(np.array([x]) for x in (0, 8.0, middle, clamp, plain, hidden)))
+def one_cell(*, hidden, interest=1.0, clamp=5.0, plain=False):
+    return cells_by_rule(*(np.array([x]) for x in (0, 8.0, hidden, interest, clamp, plain)))
 
 
 def raw_of(spec, history, seed=0):
@@ -121,11 +122,12 @@ def test_a_premium_that_is_hidden_rests_in_the_dead_zone():
 
 
 @pytest.mark.parametrize(
-    ("middle", "clamp", "wanted"),
-    [(1.0, 5.0, -4.0), (-1.0, 5.0, 4.0), (0.0, 2.5, 0.0), (0.0, 0.0, 0.0)],
+    ("interest", "clamp", "plain", "wanted"),
+    [(1.0, 5.0, False, -4.0), (-1.0, 5.0, False, 4.0), (0.0, 2.5, False, 0.0), (1.0, 0, True, 0.0)],
 )
-def test_floors_are_counted_from_the_edge_towards_no_funding(middle, clamp, wanted):
-    assert edge(one_cell(hidden=0.0, middle=middle, clamp=clamp), np) == [wanted]
+def test_floors_are_counted_from_the_edge_towards_no_funding(interest, clamp, plain, wanted):
+    cell = one_cell(hidden=0.0, interest=interest, clamp=clamp, plain=plain)
+    assert edge(cell, np) == [wanted]
 
 
 def test_at_rest_a_plain_rule_pays_what_the_usual_one_would():
@@ -136,7 +138,7 @@ def test_at_rest_a_plain_rule_pays_what_the_usual_one_would():
     natural |= {name: np.array(value) for name, value in given.items()}
     one, off = np.ones(1), np.array([False])
     usual = one_cell(hidden=0.0)
-    plain = one_cell(hidden=0.0, middle=0.0, clamp=0.0, plain=1.0)
+    plain = one_cell(hidden=0.0, clamp=0.0, plain=True)
     paid = []
     for cells, rule in (
         (usual, Rules(one, 5.0 * one, 99.0 * one, off, 0.0 * one)),
@@ -251,10 +253,9 @@ def test_by_the_priors_about_half_of_all_settlements_pay_the_interest_rate():
         for name, dims in funding_raw(spec).items()
     }
     natural = funding_parameters(spec, raw, np)
-    for place, name in enumerate(own_names(spec)):
-        spread = natural["between"][:, place - 1] if place else natural["floor_between"]
-        sd = (spread / getattr(spec.priors, name).scale)[:, None]
-        raw[f"{name}_contract_raw"] = raw[f"{name}_raw"][:, None] + sd * raw[f"{name}_contract_raw"]
+    for name, spread in own_spreads(spec, natural).items():
+        away = spread[:, None] * raw[f"{name}_contract_raw"]
+        raw[f"{name}_contract_raw"] = raw[f"{name}_raw"][:, None] + away
     natural = funding_parameters(spec, raw, np)
     natural = {name: value.repeat(again, axis=0) for name, value in natural.items()}
     inputs = chains(spec, natural, one_cell(hidden=0.0), np.array([1 / 3]), np)
