@@ -33,7 +33,7 @@ MARKETS = {
 }
 RUN = {"draws": 300, "tune": 400, "chains": 2, "seed": 1, "progress": False}
 TABLE = {"draws": 500, "tune": 500, "chains": 4, "seed": 1, "progress": False}
-# Two rows need longer chains: their cards say why.
+# Two rows need longer chains: `test_every_card_converges_on_real_prices` says why.
 LONGER = TABLE | {"draws": 2000, "tune": 1000}
 SLOW = {("btc", "contract-volatility"), ("vix", "stochastic-carry")}
 
@@ -102,7 +102,35 @@ def measured(real_data):
     [(market, card) for market, cards in MARKETS.items() for card in sorted(cards)],
 )
 def test_every_card_converges_on_real_prices(measured, market, card):
-    """Two need longer chains, `SLOW`: their cards say why, and what does not help."""
+    """Two need longer chains, `SLOW`.
+
+    `contract-volatility` on Bitcoin: no prior tried makes chains cross often without losing what
+    regimes are for. Median and factor of `between_contracts`, what else differs, R-hat, least bulk
+    and tail ESS of 4 x 500 draws, and nats a quote:
+
+        0.2, 2                                  1.013     315    151    5.354
+        0.2, 2, and 4 x 2000 draws              1.008    1021    522    5.355
+        0.1, 1.5                                1.012     265    144    5.354
+        0.2, 1.3                                1.007     449    210    5.354
+        0.4, 1.3                                1.007     590    332    5.354
+        0.5, 1.3                                1.018     390    155    5.355
+        0.2, 2, three regimes                   1.035     115     63    5.352
+        0.2, 2, Gaussian shocks                 1.023     153     78    5.352
+        0.2, 2, stays of 7 days, factor 1.5     1.012     496    297    5.348
+        0.4, 1.5, stays of 7 days, factor 1.5   1.009     468    264    5.348
+        0.2, 2, stays of 5 days, factor 1.5     1.009     393    451    5.346
+        0.2, 2, one regime                      1.006    1990   1212    5.326
+
+    One regime mixes at once: held back over nine quarters from 2022 it gains 21 nats (error 15)
+    over two without a volatility of contracts' own, where two with it gain 50 (12).
+
+    `stochastic-carry` on VIX: `carry_between_contracts` is 25 ± 6, below 6.5 once in forty draws
+    and below 1.3 once in two hundred: in logarithms, which are sampled, a tail ten times as long
+    as the peak is wide, that hangs together with nothing else. Of 4 x 500 draws 237 in the bulk
+    and 121 in the tail are effective, or 638 and 339, by the seed; of 4 x 2000 2082 and 1335.
+    Evidence of carry that follows half-lives gave 2533 and 1719 there, and 10 % times a softplus
+    of what is sampled 611 and 317, or 1516 and 968, of 4 x 500.
+    """
     found = measured(market, card)
     assert found["r_hat"] < 1.02
     assert min(found["ess_bulk"], found["ess_tail"]) > 400
