@@ -131,7 +131,8 @@ def report_caps(frame: pd.DataFrame) -> list[Record]:
 
     def detail(rows: pd.DataFrame) -> str:
         beyond = int((rate[rows.index] > cap[rows.index] + 1e-9).sum())
-        return f"cap {cap[rows.index].iloc[-1]:.3%}" + (f", {beyond} beyond it" if beyond else "")
+        own = f"cap {100 * cap[rows.index].iloc[-1]:.3f} %"
+        return own + (f", {beyond} beyond it" if beyond else "")
 
     return _each(frame[hit], "at the cap", "reported", detail)
 
@@ -141,7 +142,7 @@ def report_interest(frame: pd.DataFrame) -> list[Record]:
     total = frame.groupby("contract")["time"].transform("size")
 
     def detail(rows: pd.DataFrame) -> str:
-        return f"{len(rows) / total[rows.index[0]]:.1%} of its settlements"
+        return f"{100 * len(rows) / total[rows.index[0]]:.1f} % of its settlements"
 
     return _each(frame[frame["dead"]], "at the interest rate", "reported", detail)
 
@@ -151,7 +152,7 @@ def report_signs(frame: pd.DataFrame) -> list[Record]:
 
     def negative(rows: pd.DataFrame) -> str:
         share = len(rows) / int(frame["contract"].eq(rows["contract"].iloc[0]).sum())
-        return f"{share:.1%} of its settlements"
+        return f"{100 * share:.1f} % of its settlements"
 
     records = _each(frame[frame["funding_rate"] < 0], "negative", "reported", negative)
     large = frame.groupby("contract")["funding_rate"].transform(lambda r: r.abs().quantile(0.99))

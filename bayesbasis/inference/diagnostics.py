@@ -133,7 +133,7 @@ def _trajectories(divergences: int, depth_share: float, bfmi: tuple[float, ...])
         )
     if depth_share > DEPTH_SHARE_LIMIT:
         problems.append(
-            f"{depth_share:.0%} of draws ran into the maximum tree depth: "
+            f"{100 * depth_share:.0f} % of draws ran into the maximum tree depth: "
             'refit with sampler={"maxdepth": 12}, or narrow a prior that the data do not inform'
         )
     if bfmi and min(bfmi) < BFMI_LIMIT:

@@ -73,7 +73,7 @@ def live_view(live: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['fair']:.1f}",
             f"{row['lower']:.1f} to {row['upper']:.1f}" if np.isfinite(row["lower"]) else "",
             f"{row['half_life']:.1f}" if np.isfinite(row["half_life"]) else "to expiry",
-            f"{row['regime']} ({row['probability']:.0%})",
+            f"{row['regime']} ({per_cent(row['probability'], 0)})",
         )
     return view
 
@@ -110,8 +110,8 @@ def update_view(table: pd.DataFrame, *, origin: str, prob: float) -> Table:
             f"{row['fair']:.1f}",
             f"{row['lower']:.1f} to {row['upper']:.1f}",
             f"{row['z_score']:+.2f}",
-            f"{row['rich']:.0%}",
-            f"{row['regime']} ({row['probability']:.0%})",
+            per_cent(row["rich"], 0),
+            f"{row['regime']} ({per_cent(row['probability'], 0)})",
         )
     return view
 

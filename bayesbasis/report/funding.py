@@ -139,8 +139,8 @@ def outlook_view(outlook: xr.Dataset) -> Table:
             f"{mean:.0f}",
             f"{lower:.0f} to {upper:.0f}",
             f"{100 * float(row['apr'].sel(value='mean')):.1f}",
-            f"{float(row['negative']):.0%}",
-            "" if np.isnan(wait) else f"{float(row['outside_share']):.0%}",
+            per_cent(float(row["negative"]), 0),
+            "" if np.isnan(wait) else per_cent(float(row["outside_share"]), 0),
             "" if np.isnan(wait) else (f"{wait:.1f}" if np.isfinite(wait) else "later"),
         )
     return view

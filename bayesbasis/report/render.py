@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pandas.io.formats.style import Styler
 
 from bayesbasis.report.pictures import svg
 from bayesbasis.report.sections import Section
+from bayesbasis.report.style import number_text
 
 
 def to_html(
@@ -53,26 +55,17 @@ def to_html(
 
 def _styled(table: pd.DataFrame, caption: str, formats: dict[str, str], key: str) -> Markup:
     """Render a table with pandas' own styler, everything in it escaped."""
-    own = {name: form for name, form in formats.items() if name in table}
-    written = {name: _formatter(form) for name, form in own.items()}
     style = Styler(table, uuid=key, cell_ids=False)
     # All in one call: a second one would write the other columns as they are.
-    style = style.format(written, na_rep="–", escape="html")
+    style = style.format(
+        {name: partial(number_text, formats[name]) for name in table if name in formats},
+        na_rep="–",
+        escape="html",
+    )
     style = style.format_index(escape="html", axis=1).hide(axis="index")
     style = style.set_table_attributes('class="numbers"').set_caption(caption)
     html = style.to_html(exclude_styles=True)
     return Markup(html)
-
-
-def _formatter(form: str) -> Any:
-    def write(value: Any) -> str:
-        if isinstance(value, float) and np.isinf(value):
-            return "∞"
-        text = form.format(value)
-        # What rounds to nothing has no sign.
-        return text.removeprefix("-") if text.strip("-0.%") == "" else text
-
-    return write
 
 
 def _written(table: pd.DataFrame, formats: dict[str, str]) -> Iterable[list[str]]:
@@ -80,7 +73,7 @@ def _written(table: pd.DataFrame, formats: dict[str, str]) -> Iterable[list[str]
         cells = []
         for name, value in zip(table.columns, row, strict=True):
             missing = isinstance(value, float) and np.isnan(value)
-            form = _formatter(formats[name])(value) if name in formats and not missing else value
+            form = number_text(formats[name], value) if name in formats and not missing else value
             cells.append("–" if missing else str(form).replace("|", r"\|"))
         yield cells
 

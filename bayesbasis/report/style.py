@@ -132,15 +132,29 @@ def date_axis(axes: Axes, *, ticks: int = 6) -> None:
     axes.xaxis.get_offset_text().set(size=8, color=INK)
 
 
-def per_cent(share: float) -> str:
-    """Write a share as text does, as exactly as it is.
+def per_cent(share: float, digits: int | None = None) -> str:
+    """Write a share as text does, as exactly as it is or rounded.
 
     Examples
     --------
-    >>> per_cent(0.9), per_cent(0.995)
-    ('90 %', '99.5 %')
+    >>> per_cent(0.9), per_cent(0.995), per_cent(0.8768, 1)
+    ('90 %', '99.5 %', '87.7 %')
     """
-    return f"{100 * share:g} %"
+    return f"{100 * share:g} %" if digits is None else number_text(f"{{:.{digits}%}}", share)
+
+
+def number_text(form: str, value: float) -> str:
+    """Write a number by a Python format; what rounds to nothing has no sign.
+
+    Examples
+    --------
+    >>> number_text("{:.0%}", 0.88), number_text("{:.1f}", -0.04), number_text("{:.1f}", np.inf)
+    ('88 %', '0.0', '∞')
+    """
+    if np.isinf(value):
+        return "∞"
+    text = form.format(value).replace("%", " %")
+    return text.lstrip("+-") if text.strip("+-0. %") == "" else text
 
 
 def per_cent_axis(axis: Axis) -> None:

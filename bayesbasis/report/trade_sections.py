@@ -36,7 +36,7 @@ def trade_section(trades: xr.Dataset, table: xr.Dataset) -> Section:
             pictures.picture_profit(trades, row),
             f"Profit of {name}",
             f"Histogram of the profit of {name} over all paths; it earns with probability "
-            f"{float(table['profit'][row]):.0%}.",
+            f"{per_cent(float(table['profit'][row]), 0)}.",
         )
         for row, name in enumerate(trades["trade"].values.astype(str)[:MOST_FIGURES])
     ]

@@ -19,6 +19,7 @@ from bayesbasis.report.scoreboard import (
     plot_skill,
 )
 from bayesbasis.report.sections import Picture, Section
+from bayesbasis.report.style import number_text
 
 if TYPE_CHECKING:
     from bayesbasis.evaluate.comparison import Comparison
@@ -170,7 +171,7 @@ def _written(table: pd.DataFrame, form: str) -> str:
 
 
 def _cell(value: float, form: str) -> str:
-    return form.format(value) if np.isfinite(value) else "–"
+    return number_text(form, value) if np.isfinite(value) else "–"
 
 
 def _table(table: pd.DataFrame) -> str:

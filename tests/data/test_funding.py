@@ -93,9 +93,9 @@ def test_every_rate_says_what_it_says_of_the_premium():
     made, audit = make_funding(history(every(8, 5), rates))
     np.testing.assert_allclose(made["premium_lower"].values, [-4e-4, 8e-4, -7e-4, 0.00425, -np.inf])
     np.testing.assert_allclose(made["premium_upper"].values, [6e-4, 8e-4, -7e-4, np.inf, -0.00425])
-    assert said(audit, "at the cap") == {"BTC-PERP": "cap 0.375%"}
-    assert said(audit, "at the interest rate") == {"BTC-PERP": "20.0% of its settlements"}
-    assert said(audit, "negative") == {"BTC-PERP": "40.0% of its settlements"}
+    assert said(audit, "at the cap") == {"BTC-PERP": "cap 0.375 %"}
+    assert said(audit, "at the interest rate") == {"BTC-PERP": "20.0 % of its settlements"}
+    assert said(audit, "negative") == {"BTC-PERP": "40.0 % of its settlements"}
 
 
 def test_shorter_intervals_say_the_same_of_the_premium_per_eight_hours():
@@ -186,6 +186,6 @@ def test_the_real_history(real_data):
     hourly = made["interval_now"].values == 1
     assert set(made["venue"].values[hourly]) == {"dydx"}
     shares = audit[audit["check"] == "at the interest rate"].set_index("contract")["detail"]
-    assert shares["binance:BTC-USDT-PERP"].startswith("41.5%")
-    assert shares["gate:ETH-USDT-PERP"].startswith("53.6%")
+    assert shares["binance:BTC-USDT-PERP"].startswith("41.5 %")
+    assert shares["gate:ETH-USDT-PERP"].startswith("53.6 %")
     assert said(audit, "gap")["htx:BTC-USDT-PERP"].startswith("2 settlements missing")

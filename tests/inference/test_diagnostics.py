@@ -116,7 +116,7 @@ def test_trees_at_the_limit_are_a_problem_above_one_in_twenty(good):
     diagnosis = bb.diagnose(tree(good, reached_max_treedepth=at_limit))
     assert diagnosis.depth_share == 0.1
     assert diagnosis.problems == (
-        '10% of draws ran into the maximum tree depth: refit with sampler={"maxdepth": 12}, or '
+        '10 % of draws ran into the maximum tree depth: refit with sampler={"maxdepth": 12}, or '
         "narrow a prior that the data do not inform",
     )
 

@@ -13,8 +13,8 @@ import xarray as xr
 
 import bayesbasis as bb
 from bayesbasis.report.pictures import picture_bands, svg
-from bayesbasis.report.render import _formatter
 from bayesbasis.report.sections import bands_section
+from bayesbasis.report.style import number_text, per_cent
 
 NASTY = "<script>alert('$x$|&')</script>"
 
@@ -49,9 +49,9 @@ def test_the_page_says_what_the_datasets_say(page, desk_found):
     text = read(page).cells
     table = bb.trade_table(desk_found["trades"])
     assert f"{table['pnl_bp'].values[0]:.1f}" in text
-    assert f"{table['profit'].values[1]:.1%}" in text
+    assert per_cent(table["profit"].values[1], 1) in text
     assert f"{desk_found['risk']['expected_shortfall'].values[-1]:,.2f}" in text
-    assert f"{desk_found['mispricing']['rich'].values[0]:.0%}" in text
+    assert per_cent(desk_found["mispricing"]["rich"].values[0], 0) in text
     wild = desk_found["spot"]["volatility"].sel(regime=2).median()
     assert f"{float(wild):.0f}" in text
 
@@ -182,8 +182,8 @@ def test_missing_and_infinite_numbers_are_shown_as_what_they_are(fit, desk_found
 
 
 def test_what_rounds_to_nothing_has_no_sign():
-    shown = [_formatter(form)(value) for form in ("{:.1f}", "{:.0%}") for value in (-0.004, -0.06)]
-    assert shown == ["0.0", "-0.1", "0%", "-6%"]
+    shown = [number_text(form, x) for form in ("{:+.1f}", "{:.0%}") for x in (0.004, -0.004, -0.06)]
+    assert shown == ["0.0", "0.0", "-0.1", "0 %", "0 %", "-6 %"]
 
 
 def test_a_place_or_format_that_is_not_there_is_an_error(fit, desk_found, tmp_path):
