@@ -44,7 +44,7 @@ class OneLineErrors(TyperGroup):
 
 app = typer.Typer(
     cls=OneLineErrors,
-    help="Bayesian convergence bands for the futures basis, from prices to expiry.",
+    help="Bayesian convergence bands for the futures basis, and forecasts of funding.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -94,7 +94,7 @@ def cli(
         bool, typer.Option("--traceback", help="Show where in the code an error comes from.")
     ] = False,
 ) -> None:
-    """Bayesian convergence bands for the futures basis, from prices to expiry."""
+    """Bayesian convergence bands for the futures basis, and forecasts of funding."""
 
 
 @contextmanager

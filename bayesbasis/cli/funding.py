@@ -53,7 +53,7 @@ def funding(
         bool,
         typer.Option(
             "--as-simulated",
-            help="Leave bands as the model has them, whatever forecasts of the fit's own past say.",
+            help="Leave sums as the model has them, whatever forecasts of the fit's own past say.",
         ),
     ] = False,
     seed: Seed = 1,

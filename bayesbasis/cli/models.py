@@ -20,13 +20,6 @@ models = typer.Typer(
 )
 app.add_typer(models, name="models")
 
-Card = Annotated[
-    str,
-    typer.Argument(
-        metavar="CARD", help="Name of a model card, or path to one.", show_default=False
-    ),
-]
-
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
@@ -42,8 +35,20 @@ def list_models(context: typer.Context) -> None:
 
 
 @models.command()
-def show(card: Card) -> None:
-    """Print a card, its equations, and where it puts parameters and basis before any quote."""
+def show(
+    card: Annotated[
+        str,
+        typer.Argument(
+            metavar="CARD",
+            help="Name of a model or funding card, or path to a model card.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Print a card, its equations, and where it puts parameters and basis before any quote.
+
+    Of a funding card it prints the text alone.
+    """
     from bayesbasis.inference.prior import prior_draws
     from bayesbasis.model.cards import card_text
     from bayesbasis.model.covariates import with_stand_ins
@@ -74,7 +79,12 @@ def show(card: Card) -> None:
 
 @app.command()
 def calibrate(
-    card: Card,
+    card: Annotated[
+        str,
+        typer.Argument(
+            metavar="CARD", help="Name of a model card, or path to one.", show_default=False
+        ),
+    ],
     out: Annotated[
         Path,
         typer.Option(
