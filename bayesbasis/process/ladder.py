@@ -38,31 +38,28 @@ def occupancy(count: int) -> Array:
     return np.array([comb(count - 1, i) for i in range(count)]) / 2.0 ** (count - 1)
 
 
-def projectors(count: int) -> Array:
-    r"""Spectral projectors of the transition matrix, shape (power, rung, rung).
+def flips(count: int) -> Array:
+    r"""Ways to move between rungs by flipping ``m`` of the two-state chains, (flip, rung, rung).
 
-    .. math:: P(\Delta) = \sum_p e^{-p\kappa\Delta} V_p, \qquad
-       (V_p)_{ij} = K_p(i)\, K_p(j)\, \pi_j / \tbinom{n}{p}
+    .. math:: C_{mij} = \sum_a \tbinom{i}{a} \tbinom{n-i}{m-a}, \qquad j = i + m - 2a
 
-    with Krawtchouk's polynomials ``K_p(i)``, the coefficients of ``(1-z)^i (1+z)^{n-i}``.
-
-    References
-    ----------
-    Kopecky & Suen (2010), doi 10.1016/j.red.2010.02.002, on Rouwenhorst's method.
+    where ``a`` chains go down and ``m - a`` up.
     """
     n = count - 1
-    polynomial = np.zeros((count, count))
+    ways = np.zeros((count, count, count))
     for i in range(count):
-        coefficients = np.ones(1)
-        for k in range(n):
-            coefficients = np.convolve(coefficients, [1.0, -1.0 if k < i else 1.0])
-        polynomial[:, i] = coefficients
-    norm = np.array([comb(n, p) for p in range(count)])
-    return polynomial[:, :, None] * polynomial[:, None, :] * occupancy(count) / norm[:, None, None]
+        for down in range(i + 1):
+            for up in range(n - i + 1):
+                ways[down + up, i, i - down + up] = comb(i, down) * comb(n - i, up)
+    return ways
 
 
 def climb(rate: Any, gap: Any, count: int, xp: Any) -> Any:
-    """Transition matrices over every gap.
+    r"""Transition matrices over every gap.
+
+    .. math:: P_{ij} = \sum_m C_{mij}\, q^m (1-q)^{n-m}, \qquad q = (1 - e^{-\kappa\Delta})/2
+
+    No term is negative: odds far below the rounding of the others are as exact as these.
 
     Parameters
     ----------
@@ -79,7 +76,11 @@ def climb(rate: Any, gap: Any, count: int, xp: Any) -> Any:
     -------
     array, shape (..., gap, rung, rung)
     """
+    over = rate[..., None, None] * gap[:, None]
+    flip, stay = -0.5 * xp.expm1(-over), 0.5 * (1.0 + xp.exp(-over))
+    if count == 1:
+        return stay[..., None] + flip[..., None]
     power = np.arange(count)
-    decay = xp.exp(-rate[..., None, None] * gap[:, None] * power)
-    flat = xp.dot(decay, projectors(count).reshape(count, count * count))
-    return flat.reshape((*decay.shape[:-1], count, count))
+    odds = flip**power * stay ** (count - 1 - power)
+    flat = xp.dot(odds, flips(count).reshape(count, count * count))
+    return flat.reshape((*odds.shape[:-1], count, count))
