@@ -37,6 +37,7 @@ _UNITS = {
     "drift": ("bp", "one standard deviation of the drift, per 8 hours"),
     "drift_stretch": ("1", "half-life of the drift over that of the slow level"),
     "drift_half_life": ("day", "half-life of the drift"),
+    "tail": ("1", "growth of fast premium and noise with its standard deviations, in logs"),
     "growth": ("1", "growth of noise with the slow level"),
     "swing": ("bp", "one standard deviation of the fast premium, per 8 hours"),
     "fast_half_life": ("day", "half-life of the fast premium"),

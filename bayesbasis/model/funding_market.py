@@ -28,6 +28,7 @@ FUNDING_TRUTH: Mapping[str, Any] = {
     "drift_half_life": 400.0,
     "swing": 2.0,
     "fast_half_life": 1.0,
+    "tail": 0.5,
     "growth": 0.3,
     "volatility_ratio": 2.5,
     "stay": (14.0, 6.0),

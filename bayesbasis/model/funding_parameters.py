@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesbasis.model.funding_spec import FundingSpec
-from bayesbasis.process.ladder import climb, occupancy, rungs
+from bayesbasis.process.censored import T_VARIANCE
+from bayesbasis.process.ladder import climb, half_rung, occupancy, rungs
 
 DAY_HOURS = 24.0
 USUAL_CLAMP = 5.0
@@ -71,12 +72,15 @@ def edge(cells: Cells, xp: Any) -> Any:
 def folded(lifted: Any, fold: Any, xp: Any) -> Any:
     r"""Where premia rest that demand has lifted by ``y`` from the edge, bp per 8 hours.
 
-    .. math:: \min(y, 0) + \max(y - 2w, 0)
+    .. math:: s \ln\left(1 + e^{(y - 2w)/s}\right) - s \ln\left(1 + e^{-y/s}\right)
 
-    with the half-width ``w`` of the fold. Who compares venues equalises what they pay and not their
-    premia: so at rest a plain rule, whose ``w`` is the usual, pays what the usual one would.
+    with the half-width ``w`` of the fold and ``s`` of 1 bp. Who compares venues equalises what they
+    pay and not their premia. So at rest a plain rule, whose ``w`` is the usual, pays what the usual
+    one does on average, when premia are logistic around where they rest with a scale of ``s``:
+    mostly that of ``min(y, 0) + max(y - 2w, 0)``, but without its corners, to which modes cling.
+    Without a fold it is ``y``.
     """
-    return xp.minimum(lifted, 0.0) + xp.maximum(lifted - 2.0 * fold, 0.0)
+    return xp.logaddexp(0.0, lifted - 2.0 * fold) - xp.logaddexp(0.0, -lifted)
 
 
 def own_names(spec: FundingSpec) -> tuple[str, ...]:
@@ -94,7 +98,7 @@ def market_names(spec: FundingSpec) -> dict[str, tuple[str, ...]]:
     if spec.drifts > 1:
         names |= {"drift_stretch": ()}
     if spec.swings > 1:
-        names |= {"fast_share": ()}
+        names |= {"fast_share": (), "tail": ()}
     if spec.regimes > 1:
         names |= {"volatility_ratio": (), "stay": ("regime",)}
     if spec.covariates:
@@ -185,10 +189,12 @@ def state_values(
 ) -> tuple[Any, Any, Any, Any]:
     r"""Slow level, drift and fast premium of every state in their units, and its relative noise.
 
-    .. math:: e^{a x}, \qquad e^{g x} r^{\text{wild}}
+    .. math:: e^{a x}, \qquad s\,\frac{\sinh(h z)}{h}, \qquad s \cosh(h z),
+       \qquad s = e^{g x} r^{\text{wild}}
 
-    with rung ``x``, skew ``a``, growth ``g`` and ratio ``r``. States run over rungs of the drift,
-    slow rungs, fast rungs, then regimes; shape (..., state).
+    with slow rung ``x``, fast rung ``z``, skew ``a``, growth ``g``, tail ``h`` and ratio ``r``:
+    far from where it rests, up or down, a premium moves as much more as its slope says. States run
+    over rungs of the drift, slow rungs, fast rungs, then regimes; shape (..., state).
     """
     axes = rungs(spec.drifts), rungs(spec.levels), rungs(spec.swings), np.arange(spec.regimes)
     drift, slow, fast, regime = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
@@ -197,7 +203,11 @@ def state_values(
     relative = xp.exp(natural["growth"][..., None] * slow)
     if spec.regimes > 1:
         relative = relative * natural["volatility_ratio"][..., None] ** regime
-    return level, drift + 0.0 * level, relative * fast, relative
+    if spec.swings == 1:
+        return level, drift + 0.0 * level, 0.0 * level, relative
+    tail = natural["tail"][..., None]
+    swing = relative * xp.sinh(tail * fast) / tail
+    return level, drift + 0.0 * level, swing, relative * xp.cosh(tail * fast)
 
 
 def chains(
@@ -233,8 +243,12 @@ def chains(
     if spec.drifts > 1:
         lifted = lifted + own["drift"] * drift
     resting = edge(cells, xp)[:, None] + folded(lifted, cells.fold[:, None], xp)
+    noise = own["noise"]
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
+        # A rung stands for all that is nearer to it than to others: noise has their variance, too.
+        within = (1.0 - memory[..., None]) * own["swing"] * half_rung(spec.swings)
+        noise = xp.sqrt(noise**2 + within**2 / (3.0 * T_VARIANCE))
     half = (widening + cells.clamp)[..., None]
     middle = cells.middle[:, None]
     hidden = xp.minimum(xp.maximum(resting, middle - half), middle + half)
@@ -251,7 +265,7 @@ def chains(
     start = within[:, None] * rest[..., None, :]
     return {
         "location": (1.0 - memory[..., None]) * resting + cells.hidden[:, None] * guess,
-        "scale": own["noise"] * relative,
+        "scale": noise * relative,
         "guess": guess,
         "memory": memory,
         "widening": widening,

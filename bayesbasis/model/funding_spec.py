@@ -37,11 +37,14 @@ class FundingPriors:
         Half-life of the drift over that of the slow level; above 2, so that the two keep their
         names.
     swing : Prior
-        Standard deviation of the fast premium at the middle of the slow level, in the calm regime,
-        bp.
+        Fast premium, at the middle of the slow level in the calm regime, by its standard deviations
+        where these are small, bp.
     fast_share : Prior
         Half-life of the fast premium over that of the slow level; below a half, so that the two
         keep their names.
+    tail : Prior
+        Growth of fast premium and noise with the fast premium's standard deviations, whatever their
+        sign, in logs far from nil: how much larger than normal ones large deviations are.
     growth : Prior
         Growth of fast premium and noise with the slow level, per standard deviation, in logs.
     volatility_ratio : Prior
@@ -55,7 +58,8 @@ class FundingPriors:
     coefficient : Prior
         What one standard deviation of a covariate moves the resting premium by, bp.
     floor_between : Prior
-        Spread of ``floor`` between contracts, bp.
+        Spread of ``floor`` between contracts, bp. By default it is given rather than learned: modes
+        would have it nil.
     between : Prior
         Spread of level, drift, swing, noise and memory between contracts, in logs.
     """
@@ -69,13 +73,14 @@ class FundingPriors:
     drift_stretch: Prior = LogNormal(8.0, 2.0, 2.0)  # noqa: RUF009
     swing: Prior = LogNormal(2.0, 2.0)  # noqa: RUF009
     fast_share: Prior = LogitNormal(0.05, 1.0, 0.0, 0.5)  # noqa: RUF009
+    tail: Prior = LogNormal(0.5, 1.5)  # noqa: RUF009
     growth: Prior = Normal(0.2, 0.3)  # noqa: RUF009
     volatility_ratio: Prior = LogNormal(2.5, 1.5, 1.0)  # noqa: RUF009
     stay: Prior = LogNormal(10.0, 3.0)  # noqa: RUF009
     noise: Prior = LogNormal(1.0, 2.0)  # noqa: RUF009
     memory: Prior = LogNormal(0.3, 2.0)  # noqa: RUF009
     coefficient: Prior = Normal(0.0, 2.0)  # noqa: RUF009
-    floor_between: Prior = LogNormal(0.5, 1.5)  # noqa: RUF009
+    floor_between: Prior = LogNormal(0.5, 1.05)  # noqa: RUF009
     between: Prior = LogNormal(0.4, 1.5)  # noqa: RUF009
 
 

@@ -23,6 +23,8 @@ from bayesbasis.process.kernels import kernel
 
 Array = NDArray[Any]
 
+T_VARIANCE = 2.0
+"""Variance of noise over its squared scale."""
 _DENSITY = 0.375  # of t with four degrees of freedom at zero
 _RESCALE = 6
 _FAR = 1e12

@@ -27,6 +27,17 @@ def rungs(count: int) -> Array:
     return (2.0 * np.arange(count) - n) / np.sqrt(n) if n else np.zeros(1)
 
 
+def half_rung(count: int) -> float:
+    """Half the way from one rung to the next.
+
+    Examples
+    --------
+    >>> half_rung(5)
+    0.5
+    """
+    return 1.0 / float(np.sqrt(count - 1))
+
+
 def occupancy(count: int) -> Array:
     """Stationary distribution: binomial with even odds.
 

@@ -15,7 +15,7 @@ from bayesbasis.model.funding_spec import FundingSpec
 from bayesbasis.process.censored import track
 
 LAGS = (1, 3, 9, 30, 90)
-MARKET = ("skew", "width", "slow_half_life", "growth", "volatility_ratio")
+MARKET = ("skew", "width", "slow_half_life", "tail", "growth", "volatility_ratio")
 OWN = ("floor", "level", "swing", "noise", "memory")
 
 

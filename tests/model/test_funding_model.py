@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from bayesbasis.data.funding import make_funding
 from bayesbasis.data.panel import known_at
@@ -130,7 +130,7 @@ def test_floors_are_counted_from_the_edge_towards_no_funding(interest, clamp, pl
     assert edge(cell, np) == [wanted]
 
 
-def test_at_rest_a_plain_rule_pays_what_the_usual_one_would():
+def test_at_rest_a_plain_rule_pays_what_the_usual_one_does_on_average():
     spec = FundingSpec(levels=9, swings=1, regimes=1)
     own = {"floor": -2.0, "level": 3.0, "noise": 1.0, "memory": 0.2}
     given = {"skew": 1.0, "growth": 0.2, "slow_half_life": 10.0, "width": 1.0}
@@ -139,29 +139,53 @@ def test_at_rest_a_plain_rule_pays_what_the_usual_one_would():
     one, off = np.ones(1), np.array([False])
     usual = one_cell(hidden=0.0)
     plain = one_cell(hidden=0.0, clamp=0.0, plain=True)
-    paid = []
-    for cells, rule in (
-        (usual, Rules(one, 5.0 * one, 99.0 * one, off, 0.0 * one)),
-        (plain, Rules(one, 0.0 * one, 99.0 * one, ~off, 0.0 * one)),
+    # Premia around where they rest, logistic with a scale of 1 bp.
+    odds = (np.arange(200_000) + 0.5) / 200_000
+    around = {"usual": np.log(odds / (1.0 - odds)), "plain": np.zeros(1)}
+    paid = {}
+    for name, cells, rule in (
+        ("usual", usual, Rules(one, 5.0 * one, 999.0 * one, off, 0.0 * one)),
+        ("plain", plain, Rules(one, 0.0 * one, 999.0 * one, ~off, 0.0 * one)),
     ):
         found = chains(spec, natural, cells, np.array([1.0]), np)
         resting = found["location"][0] / (1.0 - found["memory"][0])
-        paid.append(rule.funding(resting[:, None])[:, 0])
-    np.testing.assert_allclose(paid[0], paid[1])
-    assert {-1, 0, 1} == set(np.sign(paid[0].round(9) - 1.0))
+        paid[name] = np.array([rule.funding((r + around[name])[:, None]).mean() for r in resting])
+    np.testing.assert_allclose(paid["plain"], paid["usual"], atol=1e-4)
+    # Below the zone, in it, and above.
+    assert paid["usual"][0] < 0.0
+    assert np.abs(paid["usual"] - 1.0).min() < 0.2
+    assert paid["usual"][-1] > 20.0
 
 
 def test_states_run_over_rungs_and_regimes():
     spec = FundingSpec(levels=3, swings=2, regimes=2)
-    given = {"skew": 0.5, "growth": 0.2, "volatility_ratio": 3.0}
+    given = {"skew": 0.5, "growth": 0.2, "tail": 0.4, "volatility_ratio": 3.0}
     natural = {name: np.array(value) for name, value in given.items()}
     level, drift, swing, relative = state_values(spec, natural, np)
     x, z = rungs(3), rungs(2)
     assert (drift == 0.0).all()
     assert level[4] == 1.0
     assert level[-1] == pytest.approx(np.exp(0.5 * x[2]))
-    assert relative[-1] == pytest.approx(3.0 * np.exp(0.2 * x[2]))
-    assert swing[-1] == pytest.approx(relative[-1] * z[1])
+    scale = 3.0 * np.exp(0.2 * x[2])
+    assert relative[-1] == pytest.approx(scale * np.cosh(0.4 * z[1]))
+    assert swing[-1] == pytest.approx(scale * np.sinh(0.4 * z[1]) / 0.4)
+    # Noise follows the slope of the fast premium, up and down alike.
+    assert relative[0] == relative[2]
+    assert swing[0] == -swing[2]
+
+
+def test_noise_has_the_variance_of_what_is_nearer_to_a_rung_than_to_others():
+    spec = FundingSpec(levels=2, swings=3)
+    own = {"floor": 0.0, "level": 1.0, "swing": 4.0, "noise": 0.5, "memory": 0.2}
+    natural = {name: np.array([value]) for name, value in own.items()}
+    given = {"skew": 0.1, "growth": 0.0, "tail": 1e-6, "slow_half_life": 9.0, "fast_half_life": 1.0}
+    natural |= {name: np.array(value) for name, value in given.items()}
+    found = chains(spec, natural | {"width": np.array(1.0)}, one_cell(hidden=0.0), np.ones(1), np)
+    new = 1.0 - found["memory"][0]
+    # Rungs of three stand sqrt(2) apart, and premia take up what is new in them.
+    between = new * 4.0 * np.random.default_rng(1).uniform(-1.0, 1.0, 1_000_000) / np.sqrt(2.0)
+    variance = between.var() + 0.5**2 * t(4).var()
+    np.testing.assert_allclose(found["scale"] ** 2 * t(4).var(), variance, rtol=2e-3)
 
 
 def test_a_drift_is_a_ladder_of_its_own_above_the_slow_one():
