@@ -247,8 +247,8 @@ def chains(
     if spec.swings > 1:
         resting = resting + own["swing"] * swing
         # A rung stands for all that is nearer to it than to others: noise has their variance, too.
-        within = (1.0 - memory[..., None]) * own["swing"] * half_rung(spec.swings)
-        noise = xp.sqrt(noise**2 + within**2 / (3.0 * T_VARIANCE))
+        reach = (1.0 - memory[..., None]) * own["swing"] * half_rung(spec.swings)
+        noise = xp.sqrt(noise**2 + reach**2 / (3.0 * T_VARIANCE))
     half = (widening + cells.clamp)[..., None]
     middle = cells.middle[:, None]
     hidden = xp.minimum(xp.maximum(resting, middle - half), middle + half)
