@@ -220,7 +220,8 @@ def chains(
     r"""What the filter takes, by the fields of `Chains`, for every draw; `shifts` has the rest.
 
     A premium that the dead zone hid is remembered as where its state rests, cut off at the zone's
-    edges: ``guess`` is what stays of it, and is in the location of cells that go by it.
+    edges: ``guess`` is what stays of it, and is in the location of cells that go by it. Noise has,
+    besides its own, the variance of what lies between rungs of the fast premium.
 
     Parameters
     ----------

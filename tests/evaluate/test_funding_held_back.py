@@ -27,18 +27,19 @@ the historical distribution), and Bybit's ETH to the last rate (57.4 to 56.8).
 
 What ailed these was looked for in their forecasts of 2022, after they were scored. Volatility,
 which grew with the slow level alone, told that level where every hour shows the premium: in the
-month of FTX it stood a standard deviation above its middle, with premia at their lowest. Modes
-clung to the corners of the fold. Spreads between floors went to nil. And MEXC's ETH had a mode
-whose noise was far less than rungs of the fast premium are apart. So fast premium and noise grow
-with deviations up and down (``tail``), the fold is rounded by 1 bp, the spread between floors is
-given, and noise has the variance that rungs leave out. Figures of the ways there, all contracts,
-quarterly refits (CRPS in bp, coverage, share predicted): tail and rounded fold 58.9, 0.912, 0.528,
-MEXC's ETH 64.4 for that mode (two regimes of 11 x 5 rungs 58.0, 0.92, 0.496); noise with twice the
-variance that rungs leave out 57.3, 0.951, 0.470 (two regimes 57.6, 0.919, 0.471, KuCoin's ETH
-covered 13 times of 21); with the variance itself, which is what we keep, two regimes 58.1, 0.95,
-0.492. Tried on fewer contracts: venues of one underlying on one path of both ladders (77.0 bp on
-all; its likelihood is 640 higher, for 10 and 1.4 days of half-life, and months are forgotten), with
-a drift besides (half-life 13 days), noise that grows by demand and not by its logarithm (worse).
+month of FTX that of dYdX's ETH stood 0.99 standard deviations above its middle, with premia at
+their lowest (0.22 now, and -0.6 the month before: less, not none). Modes clung to the corners of
+the fold. Spreads between floors went to nil. And MEXC's ETH had a mode whose noise was far less
+than rungs of the fast premium are apart. So fast premium and noise grow with deviations up and down
+(``tail``), the fold is rounded by 1 bp, the spread between floors is given, and noise has the
+variance that rungs leave out. Figures of the ways there, all contracts, quarterly refits (CRPS in
+bp, coverage, share predicted): tail and rounded fold 58.9, 0.912, 0.528, MEXC's ETH 64.4 for that
+mode (two regimes of 11 x 5 rungs 58.0, 0.92, 0.496); noise with twice the variance that rungs leave
+out 57.3, 0.951, 0.470 (two regimes 57.6, 0.919, 0.471, KuCoin's ETH covered 13 times of 21); with
+the variance itself, which is what we keep, two regimes 58.1, 0.95, 0.492. Tried besides: venues of
+one underlying on one path of both ladders (before these changes, 77.0 bp; its likelihood is 640
+higher, for 10 and 1.4 days of half-life, and months are forgotten), with a drift besides (half-life
+13 days), and, on three venues, noise that grows by demand and not by its logarithm (worse).
 
 Now: 56.8 bp (bare 56.6; 86.3 in 2021, 29.6 in 2022), a coverage of 0.933, 0.491 predicted at the
 interest rate for 0.447 seen, where the last rate has 101.3, an AR(1) 149.2 and the historical
